@@ -1,0 +1,183 @@
+"""Model versions, their predictions, and the runs that made them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import F, Q
+from pgvector.django import HalfVectorField, HnswIndex
+
+from catalog.models import Film
+
+EMBEDDING_DIMENSIONS = 256
+
+
+class RealField(models.FloatField):
+    """A single-precision float: half the room, and more digits than a probability of a bf16 network has."""
+
+    def db_type(self, connection: object) -> str:
+        return "real"
+
+
+class Part(models.TextChoices):
+    """Which part of a split a film is in. Agreement on films of the train part proves nothing."""
+
+    TRAIN = "train"
+    VAL = "val", "validation"
+    TEST = "test"
+
+
+class SplitAssignment(models.Model):
+    """Which part a film has in a named, frozen split; films of one group are never parted."""
+
+    split = models.CharField(max_length=40)
+    film = models.ForeignKey(Film, on_delete=models.CASCADE, related_name="splits")
+    part = models.CharField(max_length=5, choices=Part.choices)
+    group = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["split", "film"], name="splitassignment_once")]
+
+    def __str__(self) -> str:
+        return f"{self.film_id} in {self.part} of {self.split}"
+
+
+class ModelVersion(models.Model):
+    """A registered model artifact: immutable, known by its SHA-256."""
+
+    name = models.CharField(max_length=80)
+    network = models.CharField(max_length=40)
+    sha256 = models.CharField(max_length=64, unique=True, help_text="Of the artifact's list of files.")
+    folder = models.CharField(max_length=200, help_text="Of the artifact, below MODEL_ROOT.")
+    size = models.PositiveBigIntegerField(help_text="Bytes.")
+    label_ids = ArrayField(
+        models.SmallIntegerField(), help_text="TMDB genre ids, in the order of probabilities."
+    )
+    metrics = models.JSONField(default=dict)
+    trained_at = models.DateTimeField(null=True, blank=True)
+    registered_at = models.DateTimeField(auto_now_add=True)
+    registered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
+    )
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.sha256[:8]})"
+
+
+class VersionFilm(models.Model):
+    """Which part of its training a version saw a film in, by TMDB id: it holds on sites it is copied to."""
+
+    pk = models.CompositePrimaryKey("version_id", "tmdb_id")
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="films")
+    tmdb_id = models.PositiveIntegerField()
+    part = models.CharField(max_length=5, choices=Part.choices)
+
+    def __str__(self) -> str:
+        return f"{self.tmdb_id} in {self.part} of version {self.version_id}"
+
+
+class ModelPointers(models.Model):
+    """The one row that says which version answers and which is shown.
+
+    They part only while the catalog is being predicted again with a new champion.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1, editable=False)
+    champion = models.ForeignKey(
+        ModelVersion,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Answers online requests.",
+    )
+    displayed = models.ForeignKey(
+        ModelVersion, null=True, on_delete=models.PROTECT, related_name="+", help_text="What pages show."
+    )
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="modelpointers_one_row")]
+
+    def __str__(self) -> str:
+        return f"champion {self.champion_id}, displayed {self.displayed_id}"
+
+
+class PredictionRun(models.Model):
+    """A pass of one version over films that lack its current prediction, cut into chunks of the ledger."""
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="prediction_runs")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    total = models.PositiveIntegerField(default=0, help_text="Films to predict when it began.")
+    predicted = models.PositiveIntegerField(default=0)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            # Two runs of one version would predict the same films twice.
+            models.UniqueConstraint(
+                fields=["version"], condition=Q(state="running"), name="predictionrun_one_running_per_version"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"prediction run {self.pk} of version {self.version_id} ({self.state})"
+
+
+class Prediction(models.Model):
+    """What one version says of one film, and how that compares with TMDB's labels.
+
+    A table partitioned by version (see the first migration): a version's predictions are dropped in one step.
+    Probabilities are in the version's `label_ids` order; null where the input they would rest on is missing.
+    `hits`, `misses`, `extras` and `surprise` are null where TMDB gives the film no label to compare with.
+    """
+
+    pk = models.CompositePrimaryKey("version_id", "film_id")
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="predictions")
+    film = models.ForeignKey(Film, on_delete=models.CASCADE, related_name="predictions")
+    probabilities = ArrayField(RealField())
+    overview_probabilities = ArrayField(RealField(), null=True)
+    poster_probabilities = ArrayField(RealField(), null=True)
+    thresholds = ArrayField(RealField())
+    embedding = HalfVectorField(dimensions=EMBEDDING_DIMENSIONS)
+    inputs = ArrayField(
+        models.CharField(max_length=8), help_text="Of title, overview, poster: what was used."
+    )
+    poster_error = models.TextField(blank=True, help_text="Why a stored poster could not be used.")
+    predicted = ArrayField(models.SmallIntegerField(), help_text="TMDB genre ids, sorted.")
+    hits = ArrayField(models.SmallIntegerField(), null=True)
+    misses = ArrayField(models.SmallIntegerField(), null=True)
+    extras = ArrayField(models.SmallIntegerField(), null=True)
+    surprise = RealField(null=True, help_text="Mean log-loss of TMDB's labels, in nats a label.")
+    part = models.CharField(
+        max_length=5, choices=Part.choices, blank=True, help_text="Of this version's training."
+    )
+    input_hash = models.CharField(max_length=32)
+    predicted_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            GinIndex(fields=["predicted"], name="prediction_predicted"),
+            GinIndex(fields=["misses"], name="prediction_misses"),
+            GinIndex(fields=["extras"], name="prediction_extras"),
+            models.Index(
+                F("surprise").desc(nulls_last=True), F("film_id").desc(), name="prediction_by_surprise"
+            ),
+            HnswIndex(fields=["embedding"], name="prediction_embedding", opclasses=["halfvec_cosine_ops"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.version_id} on film {self.film_id}"

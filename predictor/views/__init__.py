@@ -1,0 +1,1 @@
+"""Pages on films and what the model says of them."""
