@@ -178,7 +178,7 @@ def negative_log_likelihood(probabilities: NDArray[Any], labels: NDArray[Any]) -
 
 def _centred_isotonic(x: Matrix, y: Matrix) -> tuple[tuple[float, ...], tuple[float, ...]]:
     # Imported where it is fitted: a worker that only applies a calibration does without scikit-learn.
-    from sklearn.isotonic import isotonic_regression  # noqa: PLC0415
+    from sklearn.isotonic import isotonic_regression
 
     x = np.concatenate([x, [x.min(), x.max()]])
     y = np.concatenate([y, [1.0, 0.0]])
@@ -216,6 +216,6 @@ def _matrix(logits: NDArray[Any], labels: int) -> Matrix:
 
 
 def _sigmoid(z: Matrix) -> Matrix:
-    # By way of tanh: no overflow at either end.
-    result: Matrix = 0.5 * (1.0 + np.tanh(0.5 * z))
+    # By way of logaddexp: no overflow, and full precision at the small end.
+    result: Matrix = np.exp(-np.logaddexp(0.0, -z))
     return result

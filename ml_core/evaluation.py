@@ -1,0 +1,314 @@
+"""What a model's probabilities are worth: the article's metrics by their exact definitions, and the usual ones.
+
+The definitions are scikit-learn's (the tests compare the two); those that the bootstrap repeats a thousand times are
+written out here, since scikit-learn's checks of its input cost more than the metric itself. A metric that a set of
+films says nothing about (the ROC AUC of a genre that none of them has) is NaN, left out of macro averages, and
+``null`` in JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_core.calibration import negative_log_likelihood
+from ml_core.labels import LABEL_IDS, LABEL_NAMES
+from ml_core.thresholds import DEFAULT_THRESHOLD, apply_thresholds
+
+Array = NDArray[np.float64]
+
+# Of the expected calibration error, as in Guo et al. 2017.
+CALIBRATION_BINS = 15
+
+AVERAGES = ("micro", "macro", "weighted", "samples")
+
+
+class EvaluationError(ValueError):
+    """Probabilities, labels and thresholds that do not fit together."""
+
+
+def evaluate(
+    probabilities: NDArray[Any],
+    labels: NDArray[Any],
+    thresholds: NDArray[Any],
+    *,
+    prior: NDArray[Any] | None = None,
+) -> dict[str, Any]:
+    """Every figure of one set of films, ready for ``json.dumps`` (None where a metric is not defined).
+
+    - ``films``, ``labels_per_film``.
+    - ``article``: the article's seven figures, its threshold 0.5 for all labels (see ``article_metrics``).
+    - ``macro_roc_auc``, ``micro_roc_auc``, ``mean_average_precision``, ``coverage_error``, ``ranking_loss``,
+      ``loss`` (mean binary cross-entropy), ``expected_calibration_error``: of the probabilities.
+    - ``precision``, ``recall``, ``f1``: each ``{"micro", "macro", "weighted", "samples"}``; ``hamming_loss``,
+      ``subset_accuracy``: of the labels predicted at ``thresholds``.
+    - ``genres``: for each label ``tmdb_id``, ``name``, ``support``, ``threshold``, ``roc_auc``,
+      ``average_precision``, ``precision``, ``recall``, ``f1``.
+    - ``baselines``: ``always_no`` (no genre for any film) and ``prior`` (each film gets the genres' frequencies),
+      each with ``article``, ``macro_roc_auc``, ``micro_roc_auc``, ``mean_average_precision``, ``hamming_loss``,
+      ``loss`` and ``expected_calibration_error``.
+
+    Args:
+        probabilities: shape ``(n, 18)``, n >= 1, columns in the order of ``ml_core.labels.LABELS``.
+        labels: zeros and ones, shape ``(n, 18)``.
+        thresholds: shape ``(18,)``, or ``(n, 18)`` where films were judged by different ones.
+        prior: frequencies of the labels among training films, shape ``(18,)``; those of ``labels`` when left out.
+
+    Raises:
+        EvaluationError: shapes differ, there is no film, a probability is not within 0..1, a label not 0 or 1.
+    """
+    p, y = _checked(probabilities, labels)
+    limits = np.asarray(thresholds)
+    if limits.shape not in {(p.shape[1],), p.shape}:
+        raise EvaluationError(f"thresholds {limits.shape} must have shape ({p.shape[1]},) or {p.shape}")
+    predicted = apply_thresholds(probabilities, thresholds)
+    by_label = {
+        "roc_auc": label_roc_auc(p, y),
+        "average_precision": label_average_precision(p, y),
+        **dict(
+            zip(
+                ("precision", "recall", "f1"),
+                _precision_recall_f1(*_counts(predicted, y, axis=0)),
+                strict=True,
+            )
+        ),
+    }
+    averaged = precision_recall_f1(predicted, y)
+    report = {
+        "films": len(y),
+        "labels_per_film": float(y.sum(axis=1).mean()),
+        "article": article_metrics(p, y),
+        **_probability_metrics(p, y),
+        "coverage_error": _coverage_error(p, y),
+        "ranking_loss": _ranking_loss(p, y),
+        **averaged,
+        "hamming_loss": float((predicted != (y > 0)).mean()),
+        "subset_accuracy": float((predicted == (y > 0)).all(axis=1).mean()),
+        "genres": [
+            {
+                "tmdb_id": LABEL_IDS[k],
+                "name": LABEL_NAMES[k],
+                "support": int(y[:, k].sum()),
+                "threshold": float(limits[k]) if limits.ndim == 1 else None,
+                **{name: float(values[k]) for name, values in by_label.items()},
+            }
+            for k in range(p.shape[1])
+        ],
+        "baselines": _baselines(y, y.mean(axis=0) if prior is None else np.asarray(prior, dtype=np.float64)),
+    }
+    jsonable: dict[str, Any] = _nan_to_none(report)
+    return jsonable
+
+
+def article_metrics(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+    """The article's figures by the definitions of its code.
+
+    - ``accuracy``: mean of ``1 - |p - y|`` over films and labels; always-no already takes it to 1 - label density.
+    - ``loss``: mean binary cross-entropy.
+    - ``precision``, ``recall``, ``f1``: at 0.5, of each film, then averaged over films (0 where nothing is predicted).
+    - ``hamming``: share of wrong decisions at 0.5.
+    - ``macro_roc_auc``: mean over the labels that have both kinds of film.
+    """
+    p, y = _checked(probabilities, labels)
+    predicted = apply_thresholds(probabilities, np.full(p.shape[1], DEFAULT_THRESHOLD))
+    precision, recall, f1 = (float(v.mean()) for v in _precision_recall_f1(*_counts(predicted, y, axis=1)))
+    return {
+        "accuracy": float(1 - np.abs(p - y).mean()),
+        "loss": negative_log_likelihood(p, y),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "hamming": float((predicted != (y > 0)).mean()),
+        "macro_roc_auc": macro_roc_auc(p, y),
+    }
+
+
+def macro_roc_auc(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Mean ROC AUC over the labels that have both kinds of film; NaN when none has."""
+    return _mean_of_known(label_roc_auc(probabilities, labels))
+
+
+def micro_roc_auc(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
+    """ROC AUC over all pairs of film and label as one ranking."""
+    return float(label_roc_auc(np.reshape(probabilities, (-1, 1)), np.reshape(labels, (-1, 1)))[0])
+
+
+def mean_average_precision(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Mean average precision (mAP) over the labels that have a film; NaN when none has."""
+    return _mean_of_known(label_average_precision(probabilities, labels))
+
+
+def label_roc_auc(probabilities: NDArray[Any], labels: NDArray[Any]) -> Array:
+    """ROC AUC of each label, ties counted half, shape ``(labels,)``; NaN for a label with one kind of film only."""
+
+    def area(true_positives: Array, false_positives: Array) -> float:
+        positives, negatives = true_positives[-1], false_positives[-1]
+        if positives == 0 or negatives == 0:
+            return math.nan
+        return float(np.trapezoid(np.append(0.0, true_positives), np.append(0.0, false_positives))) / float(
+            positives * negatives
+        )
+
+    return _by_label(area, probabilities, labels)
+
+
+def label_average_precision(probabilities: NDArray[Any], labels: NDArray[Any]) -> Array:
+    """Average precision of each label: precision weighted by the step in recall; NaN for a label without films."""
+
+    def average(true_positives: Array, false_positives: Array) -> float:
+        if true_positives[-1] == 0:
+            return math.nan
+        precision = true_positives / (true_positives + false_positives)
+        return float((np.diff(true_positives, prepend=0.0) * precision).sum() / true_positives[-1])
+
+    return _by_label(average, probabilities, labels)
+
+
+def precision_recall_f1(predicted: NDArray[np.bool_], labels: NDArray[Any]) -> dict[str, dict[str, float]]:
+    """Precision, recall and F1, each as its micro, macro, weighted and samples average; 0 for 0/0.
+
+    ``macro`` is over all labels, as in scikit-learn, so a label without any film here pulls it down.
+    """
+    y = np.asarray(labels, dtype=np.float64)
+    micro = _precision_recall_f1(*(c.sum(keepdims=True) for c in _counts(predicted, y, axis=0)))
+    by_label = _precision_recall_f1(*_counts(predicted, y, axis=0))
+    by_film = _precision_recall_f1(*_counts(predicted, y, axis=1))
+    support = y.sum(axis=0) / max(y.sum(), 1)
+    return {
+        name: {
+            "micro": float(micro[i][0]),
+            "macro": float(by_label[i].mean()),
+            "weighted": float((by_label[i] * support).sum()),
+            "samples": float(by_film[i].mean()),
+        }
+        for i, name in enumerate(("precision", "recall", "f1"))
+    }
+
+
+def reliability(
+    probabilities: NDArray[Any], labels: NDArray[Any], bins: int = CALIBRATION_BINS
+) -> list[dict[str, float]]:
+    """A reliability diagram as data: one entry for each equally wide bin of probability that is not empty.
+
+    An entry has ``low`` and ``high`` (the bin's bounds), ``count`` (pairs of film and label), ``mean_probability``,
+    and ``frequency`` (how many of those pairs are true).
+    """
+    p = np.asarray(probabilities, dtype=np.float64).ravel()
+    y = np.asarray(labels, dtype=np.float64).ravel()
+    where = np.minimum((p * bins).astype(np.int64), bins - 1)
+    count = np.bincount(where, minlength=bins)
+    sum_p, sum_y = np.bincount(where, p, bins), np.bincount(where, y, bins)
+    return [
+        {
+            "low": b / bins,
+            "high": (b + 1) / bins,
+            "count": int(count[b]),
+            "mean_probability": float(sum_p[b] / count[b]),
+            "frequency": float(sum_y[b] / count[b]),
+        }
+        for b in np.flatnonzero(count).tolist()
+    ]
+
+
+def expected_calibration_error(
+    probabilities: NDArray[Any], labels: NDArray[Any], bins: int = CALIBRATION_BINS
+) -> float:
+    """Mean distance of probability and frequency over the bins of ``reliability``, weighted by their counts."""
+    diagram = reliability(probabilities, labels, bins)
+    return sum(b["count"] * abs(b["mean_probability"] - b["frequency"]) for b in diagram) / np.size(labels)
+
+
+def _probability_metrics(p: Array, y: Array) -> dict[str, float]:
+    return {
+        "macro_roc_auc": macro_roc_auc(p, y),
+        "micro_roc_auc": micro_roc_auc(p, y),
+        "mean_average_precision": mean_average_precision(p, y),
+        "loss": negative_log_likelihood(p, y),
+        "expected_calibration_error": expected_calibration_error(p, y),
+    }
+
+
+def _baselines(y: Array, prior: Array) -> dict[str, Any]:
+    return {
+        name: {
+            **_probability_metrics(p, y),
+            "hamming_loss": float((apply_thresholds(p, np.array(DEFAULT_THRESHOLD)) != (y > 0)).mean()),
+            "article": article_metrics(p, y),
+        }
+        for name, p in (("always_no", np.zeros_like(y)), ("prior", np.broadcast_to(prior, y.shape)))
+    }
+
+
+def _by_label(
+    metric: Callable[[Array, Array], float], probabilities: NDArray[Any], labels: NDArray[Any]
+) -> Array:
+    """A metric of each label from its true and false positives at each distinct probability, highest first."""
+    scores, truth = np.asarray(probabilities), np.asarray(labels)
+    values = np.empty(scores.shape[1])
+    for k in range(scores.shape[1]):
+        column = np.ascontiguousarray(scores[:, k])
+        order = np.argsort(column)[::-1]
+        ranked = column[order]
+        last_of_run = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+        true_positives = np.cumsum(truth[order, k] > 0)[last_of_run].astype(np.float64)
+        values[k] = metric(true_positives, last_of_run + 1.0 - true_positives)
+    return values
+
+
+def _counts(predicted: NDArray[np.bool_], y: Array, axis: int) -> tuple[Array, Array, Array]:
+    """True positives, predicted and actual, summed over films (axis 0) or labels (axis 1)."""
+    return (predicted * y).sum(axis=axis), predicted.sum(axis=axis, dtype=np.float64), y.sum(axis=axis)
+
+
+def _precision_recall_f1(hits: Array, predicted: Array, actual: Array) -> tuple[Array, Array, Array]:
+    return _ratio(hits, predicted), _ratio(hits, actual), _ratio(2 * hits, predicted + actual)
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    ratio: Array = np.divide(part, whole, out=np.zeros_like(part, dtype=np.float64), where=whole > 0)
+    return ratio
+
+
+def _coverage_error(p: Array, y: Array) -> float:
+    """How many labels, likeliest first, one must take to cover all of a film's; 0 for a film without labels."""
+    lowest = np.where(y > 0, p, np.inf).min(axis=1, keepdims=True)
+    return float((p >= lowest).sum(axis=1).mean())
+
+
+def _ranking_loss(p: Array, y: Array) -> float:
+    """Share of a film's pairs (its label, another label) in wrong order, ties wrong; 0 where there is no such pair."""
+    yes, no = y > 0, y == 0
+    wrong = ((p[:, :, None] <= p[:, None, :]) & yes[:, :, None] & no[:, None, :]).sum(axis=(1, 2))
+    return float(
+        _ratio(wrong.astype(np.float64), (yes.sum(axis=1) * no.sum(axis=1)).astype(np.float64)).mean()
+    )
+
+
+def _mean_of_known(values: Array) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _checked(probabilities: NDArray[Any], labels: NDArray[Any]) -> tuple[Array, Array]:
+    p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    if p.ndim != 2 or p.shape != y.shape or len(p) == 0 or p.shape[1] != len(LABEL_IDS):
+        raise EvaluationError(
+            f"probabilities {p.shape} and labels {y.shape} must both have shape (n, {len(LABEL_IDS)}), n > 0"
+        )
+    if not ((p >= 0) & (p <= 1)).all():
+        raise EvaluationError("probabilities must lie within 0..1; leave out films that lack the input (NaN)")
+    if not ((y == 0) | (y == 1)).all():
+        raise EvaluationError("labels must be zeros and ones")
+    return p, y
+
+
+def _nan_to_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _nan_to_none(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_nan_to_none(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
