@@ -27,8 +27,9 @@ Matrix: TypeAlias = NDArray[np.float64]
 _LOWEST_TEMPERATURE = 0.05
 _HIGHEST_TEMPERATURE = 20.0
 
-# Weight of the film of the other kind that is imagined at each end of isotonic regression, so that no probability
-# is ever exactly 0 or 1 (half a film: the Krichevsky-Trofimov estimate of a coin never seen to fall the other way).
+# Weight of the two films that are imagined beside the real ones, one with the label at the lowest logit and one
+# without it at the highest, so that a few films in perfect order never make for certainty (half a film: the
+# Krichevsky-Trofimov estimate of a coin never seen to fall the other way).
 _IMAGINED_FILM = 0.5
 
 
@@ -49,16 +50,16 @@ class TemperatureCalibration:
     @classmethod
     def fit(cls, logits: NDArray[Any], labels: NDArray[Any]) -> TemperatureCalibration:
         """The temperatures that make the labels most likely; 1 for a label that is always or never there."""
-        z, y = _checked(logits, labels)
+        z, y, weight = _with_imagined_films(*_checked(logits, labels))
         low = np.full(z.shape[1], 1 / _HIGHEST_TEMPERATURE)
         high = np.full(z.shape[1], 1 / _LOWEST_TEMPERATURE)
         # The likelihood is concave in 1/temperature: halving on the sign of its derivative finds the one maximum.
         for _ in range(50):
             middle = np.sqrt(low * high)
-            slope = ((_sigmoid(z * middle) - y) * z).sum(axis=0)
+            slope = (weight * (_sigmoid(z * middle) - y) * z).sum(axis=0)
             low = np.where(slope < 0, middle, low)
             high = np.where(slope < 0, high, middle)
-        told = y.any(axis=0) & ~y.all(axis=0)
+        told = y[:-2].any(axis=0) & ~y[:-2].all(axis=0)
         return cls(tuple(np.where(told, 1 / np.sqrt(low * high), 1.0).tolist()))
 
     def apply(self, logits: NDArray[Any]) -> NDArray[np.float32]:
@@ -89,8 +90,8 @@ class IsotonicCalibration:
     @classmethod
     def fit(cls, logits: NDArray[Any], labels: NDArray[Any]) -> IsotonicCalibration:
         """Centred isotonic regression of each label on its logit."""
-        z, y = _checked(logits, labels)
-        return cls(tuple(_centred_isotonic(z[:, k], y[:, k]) for k in range(z.shape[1])))
+        z, y, weight = _with_imagined_films(*_checked(logits, labels))
+        return cls(tuple(_centred_isotonic(z[:, k], y[:, k], weight[:, 0]) for k in range(z.shape[1])))
 
     def apply(self, logits: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities of logits, both ``(n, labels)``; NaN stays NaN."""
@@ -176,13 +177,18 @@ def negative_log_likelihood(probabilities: NDArray[Any], labels: NDArray[Any]) -
     return float(-(y * yes + (1 - y) * no).mean())
 
 
-def _centred_isotonic(x: Matrix, y: Matrix) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _with_imagined_films(z: Matrix, y: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    """Logits, labels and weights ``(n + 2, 1)``, the imagined films last."""
+    some = np.ones((1, z.shape[1]))
+    weight = np.concatenate([np.ones(len(z)), [_IMAGINED_FILM, _IMAGINED_FILM]])
+    ends = (z.min(axis=0, keepdims=True), z.max(axis=0, keepdims=True))
+    return np.concatenate([z, *ends]), np.concatenate([y, some, 0 * some]), weight[:, None]
+
+
+def _centred_isotonic(x: Matrix, y: Matrix, weight: Matrix) -> tuple[tuple[float, ...], tuple[float, ...]]:
     # Imported where it is fitted: a worker that only applies a calibration does without scikit-learn.
     from sklearn.isotonic import isotonic_regression
 
-    x = np.concatenate([x, [x.min(), x.max()]])
-    y = np.concatenate([y, [1.0, 0.0]])
-    weight = np.concatenate([np.ones(len(x) - 2), [_IMAGINED_FILM, _IMAGINED_FILM]])
     distinct, where = np.unique(x, return_inverse=True)
     films = np.bincount(where, weights=weight)
     fitted = isotonic_regression(np.bincount(where, weights=weight * y) / films, sample_weight=films)
@@ -217,5 +223,6 @@ def _matrix(logits: NDArray[Any], labels: int) -> Matrix:
 
 def _sigmoid(z: Matrix) -> Matrix:
     # By way of logaddexp: no overflow, and full precision at the small end.
-    result: Matrix = np.exp(-np.logaddexp(0.0, -z))
+    with np.errstate(invalid="ignore"):  # NaN, a film without the input, stays NaN and is no fault
+        result: Matrix = np.exp(-np.logaddexp(0.0, -z))
     return result
