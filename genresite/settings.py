@@ -23,8 +23,9 @@ env = environ.Env()
 # Where a machine keeps what it makes: private servers, media, logs.
 VAR = Path(env.str("GENRESITE_VAR", default=str(BASE_DIR / "var"))).resolve()
 
+TESTING = "pytest" in sys.modules
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="")
+SECRET_KEY = env.str("SECRET_KEY", default="only-ever-used-in-tests-" * 3 if TESTING else "")
 if not SECRET_KEY:
     # Commands that need no secret (collectstatic in a container build, type checkers) say so themselves.
     if not env.bool("GENRESITE_NO_SECRETS", default=False):
@@ -35,7 +36,7 @@ if not SECRET_KEY:
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # True behind TLS: secure cookies, redirect, HSTS. False only for a site on loopback, as `make demo` is.
-HTTPS = env.bool("HTTPS", default=True)
+HTTPS = env.bool("HTTPS", default=not TESTING)
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -93,7 +94,6 @@ TEMPLATES: list[dict[str, Any]] = [
 # Database -------------------------------------------------------------------------------------------------
 
 DATABASE_URL = env.str("DATABASE_URL", default="postgresql://localhost/genresite")
-TESTING = "pytest" in sys.modules
 IN_CELERY = Path(sys.argv[0]).name == "celery" or env.bool("GENRESITE_CELERY", default=False)
 # libpq's own reading of the address: sockets (`user@%2Frun%2Fpg/name`), TLS parameters and all.
 _database = conninfo_to_dict(DATABASE_URL)
@@ -129,6 +129,13 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Broker, cache, workers -----------------------------------------------------------------------------------
 
 REDIS_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")
+if TESTING:
+    # Tests empty their broker: a database of their own, so that no running site loses its messages.
+    REDIS_URL = (
+        f"{REDIS_URL.partition('?')[0]}?db=9"
+        if REDIS_URL.startswith("unix:")
+        else urlsplit(REDIS_URL)._replace(path="/9").geturl()
+    )
 
 
 def _celery_broker_url(url: str) -> str:

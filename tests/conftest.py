@@ -1,0 +1,171 @@
+"""What every test may use: the real database and broker, and real workers on them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+import redis
+from django.conf import settings as django_settings
+from django.db import connection
+
+PROJECT = Path(__file__).resolve().parent.parent
+WORKER_START_SECONDS = 60
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(settings: Any, tmp_path: Path) -> None:
+    """Each test keeps its media and models in a folder of its own."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    settings.MODEL_ROOT = tmp_path / "models"
+
+
+@pytest.fixture(autouse=True)
+def _genres(request: pytest.FixtureRequest) -> None:
+    """TMDB's genres are there whenever the database is: the flush of a transactional test empties them."""
+    if "db" in request.fixturenames or request.node.get_closest_marker("django_db"):
+        request.getfixturevalue(
+            "transactional_db" if "transactional_db" in request.fixturenames else "_django_db_helper"
+        )
+        from tests.factories import ensure_genres
+
+        ensure_genres()
+
+
+@pytest.fixture
+def broker() -> Iterator[redis.Redis]:
+    """The tests' own broker database, empty before and after."""
+    client = redis.Redis.from_url(django_settings.REDIS_URL)
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+def process_environment(settings: Any, **extra: str) -> dict[str, str]:
+    """The variables that point a child process at the database, broker and folders of the running test."""
+    database = connection.settings_dict
+    conninfo = {
+        "dbname": database["NAME"],
+        "user": database["USER"],
+        "password": database["PASSWORD"],
+        "host": database["HOST"],
+        "port": database["PORT"],
+    }
+    return {
+        **os.environ,
+        "DATABASE_URL": " ".join(f"{k}='{v}'" for k, v in conninfo.items() if v),
+        "REDIS_URL": settings.REDIS_URL,
+        "MEDIA_ROOT": str(settings.MEDIA_ROOT),
+        "MODEL_ROOT": str(settings.MODEL_ROOT),
+        "SECRET_KEY": settings.SECRET_KEY,
+        "HTTPS": "0",
+        "GENRESITE_NO_POOL": "1",
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1",
+        **extra,
+    }
+
+
+class Worker:
+    """A Celery worker in a process of its own, with its log."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def wait_until_ready(self) -> None:
+        """Returns when the worker takes messages; raises with its log when it died or is late."""
+        deadline = time.monotonic() + WORKER_START_SECONDS
+        while " ready." not in self.output():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the worker did not start:\n{self.output()[-4000:]}")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """As an out-of-memory kill would end it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        """A warm shutdown; a worker that ignores it for 20 s is killed."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+@pytest.fixture
+def start_worker(
+    transactional_db: None, settings: Any, broker: redis.Redis, tmp_path: Path
+) -> Iterator[Callable[..., Worker]]:
+    """``start_worker("predict", LEASE_SECONDS="2")``: a real worker on the test's database, ready for work.
+
+    All are stopped before the database is emptied.
+    """
+    workers: list[Worker] = []
+    logs: list[IO[bytes]] = []
+
+    def start(queue: str, *, ready: bool = True, **environment: str) -> Worker:
+        log = tmp_path / f"worker-{queue}-{len(workers)}.log"
+        output = log.open("wb")
+        logs.append(output)
+        command = [
+            *(sys.executable, "-m", "celery", "-A", "genresite", "worker", "--pool", "solo"),
+            *("--queues", queue, "--hostname", f"{queue}{len(workers)}@%h", "--loglevel", "INFO"),
+            *("--without-gossip", "--without-mingle"),
+        ]
+        process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env=process_environment(settings, GENRESITE_CELERY="1", **environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        worker = Worker(process, log)
+        workers.append(worker)
+        if ready:
+            worker.wait_until_ready()
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.stop()
+    for output in logs:
+        output.close()
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    """``eventually(lambda: condition, seconds=30)``: waits until it is true, and fails saying it never was."""
+
+    def wait(condition: Callable[[], Any], *, seconds: float = 30, message: str = "") -> Any:
+        deadline = time.monotonic() + seconds
+        while True:
+            if value := condition():
+                return value
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {seconds} s: {message or condition}")
+            time.sleep(0.05)
+
+    return wait
