@@ -189,8 +189,8 @@ class SnapshotWriter:
         }
         (self._aside / "dataset.json").write_text(json.dumps(description, indent=2) + "\n")
         for name in ("films.parquet", "posters.parquet", "posters.bin", "dataset.json"):
-            _sync(self._aside / name)
-        _sync(self._aside)
+            sync(self._aside / name)
+        sync(self._aside)
         replace_folder(self._aside, self.folder)
 
     def _flush_and_close(self, *, keep: bool) -> None:
@@ -315,11 +315,11 @@ def replace_folder(aside: Path, folder: Path) -> None:
     if folder.exists():
         folder.rename(old)
     aside.rename(folder)
-    _sync(folder.parent)
+    sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Have the file's or folder's content on disk before anything is renamed on the strength of it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

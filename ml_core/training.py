@@ -1,0 +1,297 @@
+"""The training loop: one for every network, with nothing hidden.
+
+A training is a module, a source of batches, and a :class:`FitConfig`. Each step draws its randomness from a seed made
+of (seed, epoch, step), and the order of an epoch from (seed, epoch): so a training that was interrupted and goes on
+from its checkpoint takes the very steps that an uninterrupted one takes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ml_core.checkpoints import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from ml_core.devices import autocast
+from ml_core.evaluation import macro_roc_auc
+
+Rows = NDArray[np.int64]
+Progress = Callable[[dict[str, Any]], None]
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on. The message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitConfig:
+    """How a module is trained.
+
+    ``average`` is the decay of an exponential moving average of the weights, which is then what is evaluated and kept
+    (0 switches it off). ``warmup`` is the share of all steps over which the learning rate rises. Gradients are clipped
+    to the norm ``clip``. A checkpoint is written at each epoch's end and every ``checkpoint_seconds`` between.
+    """
+
+    epochs: int
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    decoupled_decay: bool = True
+    clip: float = 5.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: float = 0.0
+    average: float = 0.0
+    seed: int = 0
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1 or self.learning_rate <= 0:
+            raise ValueError("epochs and batch size must be at least 1 and the learning rate above 0")
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate at a step of so many."""
+        warm = int(self.warmup * steps)
+        if step < warm:
+            return self.learning_rate * (step + 1) / warm
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+class BatchSource(Protocol):
+    """Where batches come from."""
+
+    def order(self, rows: Rows, *, batch_size: int, generator: np.random.Generator) -> list[Rows]:
+        """The rows in shuffled batches."""
+        ...
+
+    def inputs(self, rows: Rows, *, training: bool) -> tuple[Tensor | None, ...]:
+        """What the module's ``forward`` takes for those rows; in training with its random changes to the inputs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """The best epoch's weights, its macro ROC AUC on the validation rows, and every epoch's figures."""
+
+    state: dict[str, Tensor]
+    best_epoch: int
+    best_val_macro_roc_auc: float
+    epochs: list[dict[str, float]]
+
+
+def shuffled(rows: Rows, *, batch_size: int, generator: np.random.Generator) -> list[Rows]:
+    """Rows in random batches; the last one may be smaller."""
+    mixed = generator.permutation(rows)
+    return [mixed[start : start + batch_size] for start in range(0, len(mixed), batch_size)]
+
+
+def predict_logits(
+    module: nn.Module, source: BatchSource, rows: Rows, *, device: torch.device, batch_size: int = 256
+) -> NDArray[np.float32]:
+    """Logits ``(rows, 18)`` of the module in evaluation mode, in the order of the rows."""
+    module.eval()
+    logits = []
+    with torch.inference_mode(), autocast(device):
+        for start in range(0, len(rows), batch_size):
+            inputs = source.inputs(rows[start : start + batch_size], training=False)
+            logits.append(module(*_to(inputs, device)).float().cpu().numpy())
+    return np.concatenate(logits) if logits else np.zeros((0, 18), dtype=np.float32)
+
+
+def fit(
+    module: nn.Module,
+    source: BatchSource,
+    labels: NDArray[np.float32],
+    *,
+    train: Rows,
+    val: Rows,
+    config: FitConfig,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+    stage: str = "train",
+) -> FitResult:
+    """Train a module with binary cross-entropy and keep the epoch that does best on ``val`` by macro ROC AUC.
+
+    ``labels`` are ``(films, 18)`` for all rows of the snapshot. Goes on from ``checkpoint`` where that file exists.
+    Raises :class:`CheckpointError` when it is another training's, :class:`TrainingError` when the loss is not finite.
+    """
+    if not len(train) or not len(val):
+        raise TrainingError(
+            f"{stage}: {len(train)} films to train on and {len(val)} to validate on; both are needed"
+        )
+    module.to(device)
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    optimizer = _optimizer(parameters, config)
+    run = _Run(module, optimizer, config, fingerprint=_fingerprint(module, config, train, val))
+    if checkpoint is not None:
+        run.resume(load_checkpoint(checkpoint), device, checkpoint)
+    steps_an_epoch = math.ceil(len(train) / config.batch_size)
+    steps = steps_an_epoch * config.epochs
+    targets = torch.from_numpy(labels)
+    saved = time.monotonic()
+    while run.epoch < config.epochs:
+        generator = np.random.default_rng([config.seed, run.epoch])
+        batches = source.order(train, batch_size=config.batch_size, generator=generator)
+        module.train()
+        for step in range(run.step, len(batches)):
+            torch.manual_seed(_step_seed(config.seed, run.epoch, step))
+            rate = config.rate(run.epoch * steps_an_epoch + step, steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            with autocast(device):
+                logits = module(*_to(source.inputs(batches[step], training=True), device))
+            target = targets[torch.from_numpy(batches[step])].to(device)
+            loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), target)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(parameters, config.clip)
+            optimizer.step()
+            run.count(float(loss.detach()), len(batches[step]))
+            if not math.isfinite(run.loss_sum):
+                raise TrainingError(
+                    f"{stage}: the loss is not finite at epoch {run.epoch}, step {step}; lower the rate"
+                )
+            if checkpoint is not None and time.monotonic() - saved >= config.checkpoint_seconds:
+                save_checkpoint(checkpoint, run.checkpoint())
+                saved = time.monotonic()
+                _tell(progress, stage, run, loss=run.loss_sum / run.films)
+        figures = run.finish_epoch(
+            lambda: macro_roc_auc(predict_logits(module, source, val, device=device), labels[val])
+        )
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, run.checkpoint())
+            saved = time.monotonic()
+        _tell(progress, stage, run, **figures)
+    best = {name: tensor.to("cpu") for name, tensor in run.best.items()}
+    module.load_state_dict(best, strict=False)
+    return FitResult(best, run.best_epoch, run.best_score, run.history)
+
+
+class _Run:
+    """What changes while a training runs, and goes into its checkpoint."""
+
+    def __init__(
+        self, module: nn.Module, optimizer: torch.optim.Optimizer, config: FitConfig, fingerprint: str
+    ) -> None:
+        self.module, self.optimizer, self.config, self.fingerprint = module, optimizer, config, fingerprint
+        self.epoch = self.step = self.films = self.steps = 0
+        self.loss_sum = 0.0
+        self.best_score, self.best_epoch = -1.0, -1
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Tensor] = {}
+        self.average = (
+            {name: tensor.clone() for name, tensor in self._trained().items()} if config.average else {}
+        )
+
+    def _trained(self) -> dict[str, Tensor]:
+        """The tensors that training changes: trainable parameters and, where there are any, running statistics."""
+        frozen = {name for name, parameter in self.module.named_parameters() if not parameter.requires_grad}
+        return {
+            name: tensor.detach() for name, tensor in self.module.state_dict().items() if name not in frozen
+        }
+
+    def count(self, loss: float, films: int) -> None:
+        """Book a step that was taken."""
+        self.step += 1
+        self.steps += 1
+        self.films += films
+        self.loss_sum += loss * films
+        # The first steps are averaged over less, or the random start would weigh in for hundreds of steps.
+        decay = min(self.config.average, self.steps / (self.steps + 10))
+        for name, tensor in self._trained().items() if self.average else ():
+            if tensor.is_floating_point():
+                self.average[name].lerp_(tensor, 1.0 - decay)
+            else:
+                self.average[name].copy_(tensor)
+
+    def finish_epoch(self, score: Callable[[], float]) -> dict[str, float]:
+        """Evaluate (the averaged weights, where there are such), keep the best, and start the next epoch."""
+        live = {name: tensor.clone() for name, tensor in self._trained().items()}
+        if self.average:
+            self.module.load_state_dict(self.average, strict=False)
+        figures = {"loss": self.loss_sum / max(1, self.films), "val_macro_roc_auc": score()}
+        if figures["val_macro_roc_auc"] > self.best_score:
+            self.best_score, self.best_epoch = figures["val_macro_roc_auc"], self.epoch
+            self.best = {name: tensor.clone() for name, tensor in self._trained().items()}
+        self.module.load_state_dict(live, strict=False)
+        self.history.append(figures)
+        self.epoch, self.step, self.films, self.loss_sum = self.epoch + 1, 0, 0, 0.0
+        return figures
+
+    def checkpoint(self) -> Checkpoint:
+        """The state as it stands."""
+        counters = {
+            "fingerprint": self.fingerprint,
+            "epoch": self.epoch,
+            "step": self.step,
+            "steps": self.steps,
+            "films": self.films,
+            "loss_sum": self.loss_sum,
+            "best_score": self.best_score,
+            "best_epoch": self.best_epoch,
+            "history": self.history,
+        }
+        tensors = {"model": self._trained(), "average": self.average, "best": self.best}
+        return Checkpoint(tensors, self.optimizer.state_dict(), counters)
+
+    def resume(self, checkpoint: Checkpoint | None, device: torch.device, path: Path) -> None:
+        """Take over a checkpoint's state."""
+        if checkpoint is None:
+            return
+        counters = dict(checkpoint.counters)
+        if counters.pop("fingerprint") != self.fingerprint:
+            raise CheckpointError(
+                f"{path} is the checkpoint of a training with other films or settings; delete it"
+            )
+        for name, value in counters.items():
+            setattr(self, name, value)
+        self.module.load_state_dict(checkpoint.tensors["model"], strict=False)
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+        self.average = {k: v.to(device) for k, v in checkpoint.tensors.get("average", {}).items()}
+        self.best = {k: v.to(device) for k, v in checkpoint.tensors.get("best", {}).items()}
+
+
+def _optimizer(parameters: list[nn.Parameter], config: FitConfig) -> torch.optim.Optimizer:
+    """Adam, with the weight decay in the gradient (the article's) or beside it (AdamW)."""
+    kind = torch.optim.AdamW if config.decoupled_decay else torch.optim.Adam
+    # The plain loop over parameters: its arithmetic does not depend on how parameters are grouped.
+    return kind(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _step_seed(seed: int, epoch: int, step: int) -> int:
+    """A seed for one step, the same however the training came to it."""
+    return int(np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint32)[0])
+
+
+def _fingerprint(module: nn.Module, config: FitConfig, train: Rows, val: Rows) -> str:
+    """What must be the same for a checkpoint to be one's own: settings, shapes, and the films on both sides."""
+    settings = {key: value for key, value in asdict(config).items() if key != "checkpoint_seconds"}
+    shapes = {name: list(parameter.shape) for name, parameter in module.named_parameters()}
+    rows = [len(train), int(train.sum()), len(val), int(val.sum())]
+    return json.dumps([settings, shapes, rows], sort_keys=True)
+
+
+def _to(inputs: tuple[Tensor | None, ...], device: torch.device) -> tuple[Tensor | None, ...]:
+    return tuple(None if tensor is None else tensor.to(device, non_blocking=True) for tensor in inputs)
+
+
+def _tell(progress: Progress | None, stage: str, run: _Run, **figures: float) -> None:
+    """One line of progress: ``epoch`` counts finished ones, ``step`` those of the epoch under way."""
+    if progress is not None:
+        rounded = {name: round(value, 6) for name, value in figures.items()}
+        progress(
+            {"stage": stage, "epoch": run.epoch, "epochs": run.config.epochs, "step": run.step}
+            | rounded
+            | {"time": round(time.time(), 3)}
+        )
