@@ -33,6 +33,8 @@ from urllib.parse import quote
 
 import psycopg
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 PROJECT = Path(__file__).resolve().parent.parent
 DATABASE_NAME = "genresite"
@@ -202,7 +204,10 @@ def _stop_postgres(var: Path) -> None:
 
 def _valkey_client(var: Path) -> redis.Redis:
     return redis.Redis(
-        unix_socket_path=str(socket_folder(var) / "valkey.sock"), socket_connect_timeout=2, socket_timeout=10
+        unix_socket_path=str(socket_folder(var) / "valkey.sock"),
+        socket_connect_timeout=2,
+        socket_timeout=10,
+        retry=Retry(NoBackoff(), 0),  # the library's own retries would turn each "not there" into seconds
     )
 
 
