@@ -1,3 +1,11 @@
-from django.urls import URLPattern
+"""Addresses of the pages."""
 
-urlpatterns: list[URLPattern] = []
+from __future__ import annotations
+
+from django.urls import URLPattern, path
+
+from predictor.views.browse import browse
+
+urlpatterns: list[URLPattern] = [
+    path("", browse, name="browse"),
+]
