@@ -24,11 +24,6 @@ _FIRST_WORD = 2
 
 # With a scheme, with www, or a bare name under the domains that overviews mention.
 _URL = re.compile(r"(?:https?://|www\.)\S+|\b[\w.-]{1,200}\.(?:com|org|net)\b(?:/\S*)?", re.IGNORECASE)
-_WORD = 2
-
-_URL = re.compile(
-    r"(?:https?://|www\.)\S+|\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|info|tv)\b(?:/\S*)?", re.IGNORECASE
-)
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'"))
 
