@@ -9,12 +9,12 @@ from __future__ import annotations
 import ast
 import csv
 import hashlib
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ml_core.inputs import tidy
 from ml_core.labels import is_label
 from ml_core.snapshot import (
     PARTS,
@@ -34,17 +34,9 @@ __all__ = [
     "grouped_parts",
 ]
 
-_URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
-_SPACE = re.compile(r"\s+")
 _POSTER_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 # Shares of the parts when no split is given: those of the article (80/20, then 90/10), with the test part smaller.
 _TRAIN_SHARE, _VAL_SHARE = 0.80, 0.09
-
-
-def tidy(text: str) -> str:
-    """A text as networks read it: URLs out, white space single, Kaggle's "nan" and TMDB's placeholders empty."""
-    text = _SPACE.sub(" ", _URL.sub(" ", text)).strip()
-    return "" if text.casefold() in {"nan", "none", "no overview found.", "no overview"} else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
-"""Which inputs a prediction rests on. Thresholds and calibration are chosen for each set of inputs apart.
+"""What a prediction rests on: a film's texts made tidy, and which of its inputs there are.
 
-A model that sees an overview and a poster is surer than one that sees a title, so one threshold vector for both would
+Thresholds and calibration are chosen for each set of inputs apart: a model that sees an overview and a poster is surer than one that sees a title, so one threshold vector for both would
 fit neither.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Literal
 
@@ -26,3 +27,13 @@ def input_set(inputs: Collection[Input]) -> InputSet | None:
     if "title" in inputs:
         return "title_poster" if poster else "title"
     return "poster" if poster else None
+
+
+_URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_SPACE = re.compile(r"\s+")
+
+
+def tidy(text: str) -> str:
+    """A text as networks read it: URLs out, white space single, Kaggle's "nan" and TMDB's placeholders empty."""
+    text = _SPACE.sub(" ", _URL.sub(" ", text)).strip()
+    return "" if text.casefold() in {"nan", "none", "no overview found.", "no overview"} else text

@@ -1,0 +1,149 @@
+"""How each network runs out of an artifact: texts and posters to features, features to logits and embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ml_core.artifact import ArtifactDescription, ArtifactError
+from ml_core.devices import autocast
+from ml_core.networks.encoders import (
+    EncoderIdentity,
+    ImageEncoder,
+    SentenceEncoder,
+    film_text,
+    pad_tokens,
+    tokenize,
+)
+from ml_core.networks.fusion import FusionConfig, FusionNetwork
+from ml_core.posters import Pixels, Size
+
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+
+# Films in a forward pass of an encoder. Small on purpose: on a CPU the states of a batch stay in its caches.
+_TEXT_BATCH, _POSTER_BATCH = 32, 16
+_GPU_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class FilmText:
+    """A film's texts, tidied; '' where there is none."""
+
+    title: str
+    overview: str
+
+
+class Scorer(Protocol):
+    """A network ready to run."""
+
+    @property
+    def poster_size(self) -> Size:
+        """Height and width in pixels that posters are decoded to."""
+        ...
+
+    def encode_texts(self, texts: Sequence[FilmText]) -> Tensor:
+        """Text features, one row a film."""
+        ...
+
+    def encode_posters(self, pixels: Sequence[Pixels], has_poster: Mask) -> Tensor:
+        """Poster features, one row a film, from the pixels of those films that have a poster; zeros elsewhere."""
+        ...
+
+    def score(
+        self, text: Tensor, poster: Tensor, has_text: Mask, has_overview: Mask, has_poster: Mask
+    ) -> tuple[Floats, Floats]:
+        """Logits ``(n, 18)`` and embeddings ``(n, 256)`` with exactly those inputs shown; masks are ``(n,)``."""
+        ...
+
+
+class FusionScorer:
+    """The fusion network with its two encoders."""
+
+    def __init__(
+        self, description: ArtifactDescription, weights: dict[str, Tensor], device: torch.device
+    ) -> None:
+        config = description.config
+        sentence, image = config["encoders"]["sentence"], config["encoders"]["image"]
+        self.device = device
+        self.sentence_encoder = SentenceEncoder.pretrained()
+        refuse_other_weights(SentenceEncoder.identity(), sentence, description)
+        self.image_encoder = ImageEncoder(image["name"])
+        refuse_other_weights(self.image_encoder.identity(), image, description)
+        height, width = config["poster_size"]
+        self.poster_size: Size = (int(height), int(width))
+        load_tuned(self.sentence_encoder, _below("sentence_encoder.", weights))
+        load_tuned(self.image_encoder, _below("image_encoder.", weights))
+        self.network = FusionNetwork(FusionConfig(**config["network_config"]))
+        self.network.load_state_dict({k: v.float() for k, v in _below("fusion.", weights).items()})
+        for module in (self.sentence_encoder, self.image_encoder, self.network):
+            module.to(device).eval().requires_grad_(False)
+
+    def encode_texts(self, texts: Sequence[FilmText]) -> Tensor:
+        """Sentence vectors ``(n, 384)``, the films sorted into batches of like length; zeros where there is no text."""
+        vectors = torch.zeros(len(texts), SentenceEncoder.width, device=self.device)
+        tokens = tokenize([film_text(text.title, text.overview) for text in texts])
+        present = [row for row, text in enumerate(texts) if text.title or text.overview]
+        present.sort(key=lambda row: len(tokens[row]))
+        size = _batch_size(self.device, _TEXT_BATCH)
+        with torch.inference_mode(), autocast(self.device):
+            for start in range(0, len(present), size):
+                rows = present[start : start + size]
+                padded, lengths = pad_tokens([tokens[row] for row in rows])
+                lengths = None if lengths is None else lengths.to(self.device)
+                vectors[rows] = self.sentence_encoder(padded.to(self.device), lengths).float()
+        return vectors
+
+    def encode_posters(self, pixels: Sequence[Pixels], has_poster: Mask) -> Tensor:
+        """Image features ``(n, width)``."""
+        features = torch.zeros(len(has_poster), self.image_encoder.width, device=self.device)
+        rows = np.flatnonzero(has_poster).tolist()
+        size = _batch_size(self.device, _POSTER_BATCH)
+        with torch.inference_mode(), autocast(self.device):
+            for start in range(0, len(rows), size):
+                batch = torch.from_numpy(np.stack(pixels[start : start + size])).to(self.device)
+                features[rows[start : start + size]] = self.image_encoder(batch).float()
+        return features
+
+    def score(
+        self, text: Tensor, poster: Tensor, has_text: Mask, has_overview: Mask, has_poster: Mask
+    ) -> tuple[Floats, Floats]:
+        """Logits and embeddings of the fusion network."""
+        shown = [torch.from_numpy(mask).to(self.device) for mask in (has_text, has_overview, has_poster)]
+        with torch.inference_mode():
+            logits, embeddings = self.network.score(text, shown[0], shown[1], poster, shown[2])
+        return logits.float().cpu().numpy(), embeddings.float().cpu().numpy()
+
+
+def refuse_other_weights(
+    installed: EncoderIdentity, expected: dict[str, Any], description: ArtifactDescription
+) -> None:
+    """Raise :class:`ArtifactError` unless the installed pretrained weights are those the artifact was trained on."""
+    if installed.sha256 != expected["sha256"]:
+        raise ArtifactError(
+            f"{description.folder} stands on {expected['package']} {expected['version']} (weights "
+            f"{expected['sha256'][:12]}), but {installed.package} {installed.version} with weights "
+            f"{installed.sha256[:12]} is installed; install the version it names"
+        )
+
+
+def load_tuned(module: torch.nn.Module, tuned: dict[str, Tensor]) -> None:
+    """Put tuned weights over pretrained ones. Raises ``KeyError`` for a name that the module does not have."""
+    unknown = set(tuned) - set(module.state_dict())
+    if unknown:
+        raise KeyError(f"no such weight: {min(unknown)}")
+    module.load_state_dict({name: tensor.float() for name, tensor in tuned.items()}, strict=False)
+
+
+def _below(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+
+
+def _batch_size(device: torch.device, on_cpu: int) -> int:
+    return on_cpu if device.type == "cpu" else _GPU_BATCH
