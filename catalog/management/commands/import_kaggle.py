@@ -1,0 +1,43 @@
+"""``manage.py import_kaggle CSV [--posters DIR]``"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from catalog.csv_rows import CsvError
+from catalog.models import ImportRun
+from catalog.progress import Progress
+from catalog.sources import close_interrupted_runs, import_kaggle
+
+SHOWN_REJECTIONS = 10
+
+
+class Command(BaseCommand):
+    help = 'Imports films from a CSV of the shape of Kaggle\'s "The Movies Dataset" (movies_metadata.csv).'
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("csv", type=Path, help="the CSV file")
+
+    def handle(self, *args: Any, csv: Path, **options: Any) -> None:
+        close_interrupted_runs()
+        run = ImportRun.objects.create(source=ImportRun.Source.KAGGLE, options={"csv": csv.name})
+        try:
+            with Progress("Films", stream=self.stderr._out) as show:
+                import_kaggle(path=csv, run=run, on_batch=lambda counts: show(counts.read, run.total))
+        except (CsvError, OSError) as error:
+            raise CommandError(f"{csv}: {error}") from error
+        for rejection in run.rejections.all()[:SHOWN_REJECTIONS]:
+            self.stdout.write(f"  {rejection}")
+        if (more := run.rejections.count() - SHOWN_REJECTIONS) > 0:
+            self.stdout.write(f"  ... and {more:,} more, kept with import run {run.pk}")
+        seconds = (
+            (run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else 0
+        )
+        self.stdout.write(
+            f"{run.read:,} records in {seconds:.1f} s: {run.created:,} films created, {run.updated:,} updated, "
+            f"{run.unchanged:,} unchanged, {run.rejected:,} rejected."
+        )

@@ -1,0 +1,39 @@
+"""The life of an import run: started, counted, ended; and what it refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.models import F
+from django.utils import timezone
+
+from catalog.models import ImportRejection, ImportRun
+from catalog.records import Rejection
+
+
+def start_run(run: ImportRun, *, total: int | None = None) -> None:
+    """Mark a run as running. One that starts again after its worker died counts from the beginning."""
+    run.rejections.all().delete()
+    for name in ("read", "created", "updated", "unchanged", "rejected", "posters_stored"):
+        setattr(run, name, 0)
+    run.state, run.reason, run.total = ImportRun.State.RUNNING, "", total
+    run.started_at, run.finished_at = timezone.now(), None
+    run.save()
+
+
+def end_run(run: ImportRun, state: ImportRun.State, *, reason: str = "") -> None:
+    """Mark a run as done, failed or cancelled, with the reason."""
+    ImportRun.objects.filter(pk=run.pk).update(
+        state=state, reason=reason[:2000], finished_at=timezone.now(), total=F("read")
+    )
+    run.refresh_from_db()
+
+
+def record_rejections(run: ImportRun, rejections: Iterable[Rejection]) -> None:
+    """Keep what was refused, so that an admin can read it beside the run."""
+    ImportRejection.objects.bulk_create(
+        ImportRejection(
+            run=run, line=item.line, record=item.record[:200], code=item.code, reason=item.reason[:1000]
+        )
+        for item in rejections
+    )
