@@ -178,7 +178,7 @@ def test_it_learns_from_words_and_pixels() -> None:
     lengths = torch.full((12,), 4)
     pictures = posters(12) * 0.2
     pictures[torch.from_numpy(red), 0] += 0.8
-    labels = torch.zeros((32, 18))
+    labels = torch.zeros((12, 18))
     labels[:, 0], labels[:, 1] = torch.from_numpy(scary), torch.from_numpy(red)
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     for _ in range(60):
