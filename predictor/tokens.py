@@ -16,7 +16,7 @@ from knox.models import AuthToken
 MAX_TOKENS = 20
 
 
-class TooManyTokensError(Exception):
+class TooManyTokens(Exception):  # noqa: N818 - says what is so; callers read it like that
     """The user has MAX_TOKENS tokens that are still valid."""
 
     def __init__(self) -> None:
@@ -34,12 +34,12 @@ class IssuedToken:
 
 
 def issue_token(*, user: AbstractBaseUser) -> IssuedToken:
-    """A new token for the user. Raises TooManyTokensError."""
+    """A new token for the user. Raises TooManyTokens."""
     with transaction.atomic():
         # Two requests at once must not both count 19.
         get_user_model().objects.select_for_update().get(pk=user.pk)
         if tokens_of(user=user).count() >= MAX_TOKENS:
-            raise TooManyTokensError
+            raise TooManyTokens
         row, token = AuthToken.objects.create(user=user)
     return IssuedToken(key=row.token_key, token=token, created=row.created, expiry=row.expiry)
 

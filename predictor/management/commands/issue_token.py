@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from predictor.tokens import TooManyTokensError, issue_token
+from predictor.tokens import TooManyTokens, issue_token
 
 
 class Command(BaseCommand):
@@ -25,7 +25,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no active user named {options['user']!r}.")
         try:
             issued = issue_token(user=user)
-        except TooManyTokensError as error:
+        except TooManyTokens as error:
             raise CommandError(str(error)) from error
         self.stdout.write(issued.token)
         until = f" It is valid until {issued.expiry:%Y-%m-%d}." if issued.expiry else ""
