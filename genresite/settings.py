@@ -62,6 +62,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "predictor.api.middleware.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -255,15 +256,23 @@ STORAGES = {
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "predictor.api.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PARSER_CLASSES": ["predictor.api.parsers.BoundedJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "predictor.api.negotiation.AlwaysJson",
+    "DEFAULT_METADATA_CLASS": None,  # the schema describes the API, not OPTIONS
+    "DEFAULT_SCHEMA_CLASS": "predictor.api.schema.ProblemAutoSchema",
+    "EXCEPTION_HANDLER": "predictor.api.problems.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    # Whose word on a client's address counts: the proxy's in front of us, and nobody's where there is none.
+    "NUM_PROXIES": 1 if env.bool("BEHIND_PROXY", default=False) else 0,
 }
+# Online predictions an address, or an account, may ask for: N/s, N/min, N/h or N/d.
+PREDICT_RATE_ANONYMOUS = env.str("PREDICT_RATE_ANONYMOUS", default="30/min")
+PREDICT_RATE_USER = env.str("PREDICT_RATE_USER", default="1200/min")
 REST_KNOX = {"TOKEN_TTL": timedelta(days=365), "AUTO_REFRESH": False}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Genresite API",

@@ -1,0 +1,297 @@
+"""What the API gives out, and what it takes in."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from catalog.models import Film, Genre, Poster
+from ml_core.labels import LABELS
+from predictor.models import ModelVersion, Part, Prediction
+from predictor.panel import Outcome
+
+_GENRE_NAMES = {label.tmdb_id: label.name for label in LABELS}
+
+
+def probability(**options: Any) -> serializers.FloatField:
+    """A field for a number within 0..1."""
+    return serializers.FloatField(min_value=0, max_value=1, **options)
+
+
+class GenreSerializer(serializers.ModelSerializer):
+    """A genre by TMDB's id."""
+
+    class Meta:
+        model = Genre
+        fields = ("id", "name")
+
+
+class CountedGenreSerializer(serializers.ModelSerializer):
+    """A genre, and how many films have it."""
+
+    films = serializers.IntegerField(
+        min_value=0, source="films_count", help_text="Films with this genre, adult films left out."
+    )
+
+    class Meta:
+        model = Genre
+        fields = ("id", "name", "is_label", "films")
+
+
+class LabelsField(serializers.Field):
+    """Labels given as ids, as objects with id and name, in the order of their names."""
+
+    def to_representation(self, value: list[int]) -> list[dict[str, Any]]:
+        named = ({"id": genre_id, "name": _GENRE_NAMES[genre_id]} for genre_id in value)
+        return sorted(named, key=lambda genre: genre["name"])
+
+
+Labels = extend_schema_field(GenreSerializer(many=True))(LabelsField)
+
+
+class PosterSerializer(serializers.ModelSerializer):
+    """A stored poster."""
+
+    url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Poster
+        fields = ("url", "width", "height", "dominant_colour")
+
+    @extend_schema_field(OpenApiTypes.URI)
+    def get_url(self, poster: Poster) -> str:
+        return self.context["request"].build_absolute_uri(poster.get_absolute_url())
+
+
+class PredictionSummarySerializer(serializers.ModelSerializer):
+    """What the displayed version says of a film, in short. Null members where TMDB gives nothing to compare with."""
+
+    version = serializers.IntegerField(source="version_id")
+    predicted = Labels()
+    hits = Labels(allow_null=True)
+    misses = Labels(allow_null=True)
+    extras = Labels(allow_null=True)
+    surprise = serializers.FloatField(
+        min_value=0, allow_null=True, help_text="Mean log-loss of TMDB's labels, in nats a label."
+    )
+    part = serializers.ChoiceField(
+        choices=Part.choices,
+        allow_blank=True,
+        help_text="Of the version's training. On films of `train` agreement proves nothing.",
+    )
+
+    class Meta:
+        model = Prediction
+        fields = ("version", "predicted", "hits", "misses", "extras", "surprise", "part")
+
+
+class FilmSerializer(serializers.ModelSerializer):
+    """A film in a list."""
+
+    year = serializers.IntegerField(allow_null=True, read_only=True)
+    genres = GenreSerializer(many=True, help_text="TMDB's.")
+    poster = PosterSerializer(allow_null=True)
+    prediction = PredictionSummarySerializer(allow_null=True)
+    url = serializers.SerializerMethodField(help_text="The film's page.")
+
+    class Meta:
+        model = Film
+        fields = (
+            "id",
+            "tmdb_id",
+            "imdb_id",
+            "title",
+            "original_title",
+            "original_language",
+            "release_date",
+            "year",
+            "popularity",
+            "vote_average",
+            "vote_count",
+            "adult",
+            "genres",
+            "poster",
+            "prediction",
+            "url",
+        )
+
+    @extend_schema_field(OpenApiTypes.URI)
+    def get_url(self, film: Film) -> str:
+        return self.context["request"].build_absolute_uri(film.get_absolute_url())
+
+
+class FilmDetailSerializer(FilmSerializer):
+    """A film with all that is known of it."""
+
+    class Meta(FilmSerializer.Meta):
+        fields = (*FilmSerializer.Meta.fields, "overview", "tagline", "runtime", "added_at", "synced_at")
+
+
+class FilmPageSerializer(serializers.Serializer):
+    """A page of a list. `next` is the address of the page after it, null on the last."""
+
+    next = serializers.URLField(allow_null=True)
+    results = FilmSerializer(many=True)
+
+
+class VersionSerializer(serializers.ModelSerializer):
+    """A model version by name and content."""
+
+    class Meta:
+        model = ModelVersion
+        fields = ("id", "name", "sha256")
+
+
+class ModelSerializer(serializers.ModelSerializer):
+    """A registered model version. `metrics` are those of its artifact, measured when it was trained."""
+
+    labels = Labels(source="label_ids")
+    champion = serializers.BooleanField(help_text="Whether it answers online requests.")
+    displayed = serializers.BooleanField(help_text="Whether it is what pages show.")
+    metrics = serializers.DictField()
+
+    class Meta:
+        model = ModelVersion
+        fields = (
+            "id",
+            "name",
+            "sha256",
+            "network",
+            "size",
+            "trained_at",
+            "registered_at",
+            "champion",
+            "displayed",
+            "labels",
+            "metrics",
+        )
+
+
+class ProbabilitySerializer(serializers.Serializer):
+    """One genre of a prediction."""
+
+    id = serializers.IntegerField(source="genre_id", help_text="TMDB's genre id.")
+    name = serializers.CharField()
+    probability = probability()
+    threshold = probability(help_text="From here on the model names the genre.")
+    predicted = serializers.BooleanField()
+    overview_probability = probability(allow_null=True, help_text="From title and overview alone.")
+    poster_probability = probability(allow_null=True, help_text="From the poster alone.")
+
+
+class ComparedProbabilitySerializer(ProbabilitySerializer):
+    """One genre of a prediction, beside TMDB's labels."""
+
+    labelled = serializers.SerializerMethodField(help_text="Whether TMDB names the genre.")
+    outcome = serializers.SerializerMethodField(help_text="Null where TMDB gives the film no label.")
+
+    @extend_schema_field(serializers.BooleanField(allow_null=True))
+    def get_labelled(self, row: Any) -> bool | None:
+        return None if self.get_outcome(row) is None else row.labelled
+
+    @extend_schema_field(
+        serializers.ChoiceField(choices=["hit", "miss", "extra", "correct_rejection"], allow_null=True)
+    )
+    def get_outcome(self, row: Any) -> str | None:
+        return {
+            Outcome.HIT: "hit",
+            Outcome.MISS: "miss",
+            Outcome.EXTRA: "extra",
+            Outcome.REJECTION: "correct_rejection",
+        }.get(row.outcome)
+
+
+class ComparisonSerializer(serializers.Serializer):
+    """The displayed version's prediction of a film, genre by genre, the most probable first."""
+
+    film = serializers.IntegerField()
+    version = VersionSerializer()
+    part = serializers.ChoiceField(
+        choices=Part.choices,
+        allow_blank=True,
+        help_text="Of the version's training. On films of `train` agreement proves nothing.",
+    )
+    inputs = serializers.ListField(child=serializers.CharField(), help_text="Of title, overview, poster.")
+    poster_error = serializers.CharField(allow_blank=True, help_text="Why a stored poster was not used.")
+    stale = serializers.BooleanField(help_text="Whether the film has changed since.")
+    compared = serializers.BooleanField(help_text="Whether TMDB gives labels to compare with.")
+    surprise = serializers.FloatField(min_value=0, allow_null=True)
+    predicted_at = serializers.DateTimeField()
+    genres = ComparedProbabilitySerializer(many=True)
+
+
+class OnlinePredictionSerializer(serializers.Serializer):
+    """The champion's answer to a request, genre by genre, the most probable first."""
+
+    version = VersionSerializer()
+    inputs = serializers.ListField(child=serializers.CharField(), help_text="Of title, overview, poster.")
+    predicted = Labels()
+    genres = ProbabilitySerializer(many=True)
+
+
+class StrictSerializer(serializers.Serializer):
+    """Refuses fields it does not have: with all optional, a misspelt one would silently be left out."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if hasattr(data, "keys") and (unknown := sorted(set(data) - set(self.fields))):
+            raise serializers.ValidationError(
+                {str(name)[:80]: ["There is no such field."] for name in unknown[:20]}, code="unknown"
+            )
+        return super().to_internal_value(data)
+
+
+@extend_schema_field(OpenApiTypes.BYTE)
+class Base64Field(serializers.CharField):
+    """Bytes as base64, with the standard alphabet."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return base64.b64decode(super().to_internal_value(data), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise serializers.ValidationError(
+                "This is not base64 with the standard alphabet.", code="base64"
+            ) from error
+
+
+class PredictSerializer(StrictSerializer):
+    """A film to predict, as JSON. At least one of title, overview and poster must hold something."""
+
+    title = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
+    overview = serializers.CharField(max_length=20_000, required=False, allow_blank=True, default="")
+    tagline = serializers.CharField(max_length=1_000, required=False, allow_blank=True, default="")
+    poster = Base64Field(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="A JPEG, PNG or WebP of up to some 4 MB as base64; bigger ones, up to 10 MB, come as multipart.",
+    )
+
+
+class PredictFormSerializer(PredictSerializer):
+    """A film to predict, as multipart/form-data, with the poster as a file."""
+
+    poster = serializers.FileField(
+        required=False, allow_null=True, default=None, allow_empty_file=True, help_text="JPEG, PNG or WebP."
+    )
+
+
+class TokenSerializer(serializers.Serializer):
+    """A token of the user's. The secret itself is not kept."""
+
+    key = serializers.CharField(source="token_key", help_text="Names the token: its first characters.")
+    created = serializers.DateTimeField()
+    expiry = serializers.DateTimeField(allow_null=True)
+
+
+class IssuedTokenSerializer(serializers.Serializer):
+    """A token just issued: the only time that `token` can be read."""
+
+    key = serializers.CharField()
+    token = serializers.CharField()
+    created = serializers.DateTimeField()
+    expiry = serializers.DateTimeField(allow_null=True)

@@ -1,0 +1,108 @@
+"""Predictions on request, made by the predict worker and not in the web process."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from catalog.posters import PosterError, verify_poster
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from predictor.api.parsers import BoundedFormParser, BoundedJSONParser
+from predictor.api.problems import FieldProblem, Unavailable
+from predictor.api.serializers import OnlinePredictionSerializer, PredictFormSerializer, PredictSerializer
+from predictor.api.throttles import PredictThrottle
+from predictor.api.views.base import ApiView
+from predictor.models import ModelVersion
+from predictor.online import OnlineFilm, PredictorBusy, PredictorUnavailable, predict_online
+from predictor.panel import online_panel
+
+# A worker that restarts is back within this; asking sooner only fills the queue.
+UNAVAILABLE_RETRY_SECONDS = 10
+# Of the codes of catalog.posters; whatever else is wrong with an image is 422.
+_POSTER_STATUSES = {
+    "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "format": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+}
+
+
+class PredictView(ApiView):
+    """Asks the champion."""
+
+    permission_classes = (AllowAny,)
+    parser_classes = (BoundedJSONParser, BoundedFormParser)
+    throttle_classes = (PredictThrottle,)
+    extra_problems = (HTTPStatus.UNPROCESSABLE_ENTITY,)
+
+    @extend_schema(
+        operation_id="predict",
+        request={"application/json": PredictSerializer, "multipart/form-data": PredictFormSerializer},
+        responses=OnlinePredictionSerializer,
+        tags=["predictions"],
+    )
+    def post(self, request: Request) -> Response:
+        """Genres of a film that need not be in the catalog, from title, overview, tagline and poster.
+
+        At least one of title, overview and poster is needed. Open to all; anonymous clients are limited by address, users
+        by account and much less.
+        """
+        film = _film(request)
+        try:
+            answer = predict_online(film)
+        except PredictorBusy as error:
+            raise Unavailable(
+                "Too many requests are waiting for the model.", retry_after=error.retry_after, code="busy"
+            ) from error
+        except PredictorUnavailable as error:
+            raise Unavailable(
+                f"The model cannot be reached: {error}", retry_after=UNAVAILABLE_RETRY_SECONDS
+            ) from error
+        version = ModelVersion.objects.get(pk=answer.version_id)
+        panel = online_panel(answer, version)
+        return Response(
+            OnlinePredictionSerializer(
+                {
+                    "version": version,
+                    "inputs": panel.inputs,
+                    "predicted": answer.predicted,
+                    "genres": panel.rows,
+                }
+            ).data
+        )
+
+
+def _film(request: Request) -> OnlineFilm:
+    """What was sent, verified. Raises problems of 400, 413, 415 and 422."""
+    in_form = request.content_type.lower().startswith("multipart/")
+    serializer = (PredictFormSerializer if in_form else PredictSerializer)(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    given: dict[str, Any] = serializer.validated_data
+    poster = given["poster"]
+    content: bytes | None = poster.read() if hasattr(poster, "read") else poster
+    if content is not None:
+        _verify(content)
+    if not (given["title"] or given["overview"] or content):
+        raise FieldProblem(
+            status=HTTPStatus.UNPROCESSABLE_ENTITY,
+            field="body",
+            code="empty",
+            message="Give a title, an overview or a poster: there is nothing to predict from.",
+        )
+    return OnlineFilm(
+        title=given["title"], overview=given["overview"], tagline=given["tagline"], poster=content
+    )
+
+
+def _verify(content: bytes) -> None:
+    try:
+        verify_poster(content)
+    except PosterError as error:
+        raise FieldProblem(
+            status=_POSTER_STATUSES.get(error.code, HTTPStatus.UNPROCESSABLE_ENTITY),
+            field="poster",
+            code=error.code,
+            message=str(error),
+        ) from error
