@@ -19,7 +19,6 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse, UnreadablePostError
 from rest_framework import exceptions
-from rest_framework.views import set_rollback
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +114,6 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> HttpResp
 
     One that nobody foresaw is logged and answered 500 without a word of what it was.
     """
-    set_rollback()
     request = context["request"]
     known = _as_api_exception(exception)
     if known is None:
