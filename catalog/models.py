@@ -115,6 +115,9 @@ class Film(models.Model):
             models.Index(F("release_sort").desc(), F("id").desc(), name="film_by_release"),
             models.Index(F("title_sort"), F("id"), name="film_by_title"),
             models.Index(F("added_at").desc(), F("id").desc(), name="film_by_added"),
+            models.Index(
+                F("original_language"), F("popularity").desc(), F("id").desc(), name="film_by_language"
+            ),
         ]
         constraints = [
             models.CheckConstraint(

@@ -1,0 +1,177 @@
+"""What a visitor types, as a PostgreSQL text search query over `Film.search`."""
+
+from __future__ import annotations
+
+import re
+
+from django.contrib.postgres.search import SearchQuery
+from django.db.models import Value
+from django.db.models.expressions import Combinable
+
+from catalog.folding import fold
+
+MAX_WORDS = 12
+MAX_WORD_LENGTH = 60
+# A shorter beginning matches too much of a million films to be of use, and costs accordingly.
+MIN_PREFIX_LENGTH = 3
+
+_WORD = re.compile(r"[^\W_]+")
+# The overview is indexed as English, which drops these (PostgreSQL's english.stop); a query that required them would
+# find titles only. "It" and "Them!" are still found: where nothing else is asked for, they count.
+_STOP_WORDS = frozenset(
+    [
+        "i",
+        "me",
+        "my",
+        "myself",
+        "we",
+        "our",
+        "ours",
+        "ourselves",
+        "you",
+        "your",
+        "yours",
+        "yourself",
+        "yourselves",
+        "he",
+        "him",
+        "his",
+        "himself",
+        "she",
+        "her",
+        "hers",
+        "herself",
+        "it",
+        "its",
+        "itself",
+        "they",
+        "them",
+        "their",
+        "theirs",
+        "themselves",
+        "what",
+        "which",
+        "who",
+        "whom",
+        "this",
+        "that",
+        "these",
+        "those",
+        "am",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "being",
+        "have",
+        "has",
+        "had",
+        "having",
+        "do",
+        "does",
+        "did",
+        "doing",
+        "a",
+        "an",
+        "the",
+        "and",
+        "but",
+        "if",
+        "or",
+        "because",
+        "as",
+        "until",
+        "while",
+        "of",
+        "at",
+        "by",
+        "for",
+        "with",
+        "about",
+        "against",
+        "between",
+        "into",
+        "through",
+        "during",
+        "before",
+        "after",
+        "above",
+        "below",
+        "to",
+        "from",
+        "up",
+        "down",
+        "in",
+        "out",
+        "on",
+        "off",
+        "over",
+        "under",
+        "again",
+        "further",
+        "then",
+        "once",
+        "here",
+        "there",
+        "when",
+        "where",
+        "why",
+        "how",
+        "all",
+        "any",
+        "both",
+        "each",
+        "few",
+        "more",
+        "most",
+        "other",
+        "some",
+        "such",
+        "no",
+        "nor",
+        "not",
+        "only",
+        "own",
+        "same",
+        "so",
+        "than",
+        "too",
+        "very",
+        "s",
+        "t",
+        "can",
+        "will",
+        "just",
+        "don",
+        "should",
+        "now",
+    ]
+)
+
+
+def words(text: str) -> list[str]:
+    """The words of a search, folded as the index is; the last one may be a beginning only."""
+    return [word[:MAX_WORD_LENGTH] for word in _WORD.findall(fold(text))[:MAX_WORDS]]
+
+
+def search_query(text: str) -> Combinable | None:
+    """Films with every word of the text, in a title as written or in the overview as English; None without words.
+
+    The last word also matches as a beginning, from three characters on: a visitor may still be typing it.
+    """
+    all_words = words(text)
+    if not all_words:
+        return None
+    typed = all_words[-1]
+    content = [word for word in all_words if word not in _STOP_WORDS]
+    query: Combinable | None = None
+    for word in content or all_words:
+        beginning = word == typed and (len(word) >= MIN_PREFIX_LENGTH or not word.isascii())
+        raw = Value(f"'{word}':*" if beginning else f"'{word}'")
+        either = SearchQuery(raw, config="simple", search_type="raw") | SearchQuery(
+            raw, config="english", search_type="raw"
+        )
+        query = either if query is None else query & either
+    return query
