@@ -97,7 +97,7 @@ def filled(record: FilmRecord, other: FilmRecord) -> FilmRecord:
 def write_batch(films: dict[int, FilmRecord], genres: GenreDirectory, repeats: set[int]) -> tuple[int, int]:
     """Insert and update what differs from the catalog; returns how many were created and how many updated.
 
-    ``repeats`` are ids that this import has written before: they only fill what is empty.
+    ``repeats`` are ids whose records only fill what is empty.
     """
     if not films:
         return 0, 0

@@ -14,7 +14,7 @@ from django.db import transaction
 from catalog.derived import derived_fields, input_hash
 from catalog.film_rows import GenreDirectory, filled, lock_writing, write_batch
 from catalog.models import Film, ImportRun, Poster
-from catalog.records import FilmRecord, ImportCounts, Rejection
+from catalog.records import FilmRecord, ImportCounts, Rejection, SeenIds
 from catalog.runs import end_run, record_rejections, start_run
 
 __all__ = [
@@ -38,17 +38,19 @@ def upsert_films(
     records: Iterable[FilmRecord | Rejection],
     *,
     run: ImportRun,
+    fill_only: bool = False,
     on_batch: Callable[[ImportCounts], None] | None = None,
     batch_films: int = BATCH_FILMS,
 ) -> ImportCounts:
     """Write films in batches, each one transaction with its rejections and the run's counts; returns the counts.
 
     Constant memory, whatever the number of records. ``on_batch`` is called after each commit; what it raises ends the
-    import between two batches. A film already as its record says is not written to.
+    import between two batches. A film already as its record says is not written to. With ``fill_only``
+    films that the catalog knows keep what they have and are only completed.
     """
     counts = ImportCounts()
     genres = GenreDirectory()
-    seen = _SeenIds()
+    seen = SeenIds()
     for batch in _batches(records, batch_films):
         films: dict[int, FilmRecord] = {}
         rejections: list[Rejection] = []
@@ -63,7 +65,7 @@ def upsert_films(
                 repeated += 1
             else:
                 films[item.tmdb_id] = item
-                if not seen.add(item.tmdb_id):
+                if not seen.add(item.tmdb_id) or fill_only:
                     repeats.add(item.tmdb_id)
         with transaction.atomic():
             created, updated = write_batch(films, genres, repeats)
@@ -97,18 +99,3 @@ def _batches(items: Iterable[FilmRecord | Rejection], size: int) -> Iterator[lis
             batch = []
     if batch:
         yield batch
-
-
-class _SeenIds:
-    """The ids met so far, a bit each: 1,000,000 of TMDB's take some 200 kB."""
-
-    def __init__(self) -> None:
-        self._pages: dict[int, bytearray] = {}
-
-    def add(self, number: int) -> bool:
-        """Whether the id is new."""
-        page = self._pages.setdefault(number >> 16, bytearray(8192))
-        place, bit = (number & 0xFFFF) >> 3, 1 << (number & 7)
-        new = not page[place] & bit
-        page[place] |= bit
-        return new

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
 from catalog.models import ImportRejection, ImportRun
 from catalog.records import Rejection
+
+# First key of the session lock that a run's process holds; the second is the run.
+_RUNNING = 0x696D7072
 
 
 def start_run(run: ImportRun, *, total: int | None = None) -> None:
@@ -37,3 +42,31 @@ def record_rejections(run: ImportRun, rejections: Iterable[Rejection]) -> None:
         )
         for item in rejections
     )
+
+
+@contextmanager
+def holding(run: ImportRun) -> Iterator[None]:
+    """Hold the lock that says that a run's process lives. The database lets go of it when the process is gone."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [_RUNNING, run.pk])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_RUNNING, run.pk])
+
+
+def close_interrupted_runs() -> int:
+    """Mark runs as failed whose process is gone, which shows by nobody holding their lock; returns how many."""
+    closed = 0
+    for run in ImportRun.objects.filter(state=ImportRun.State.RUNNING):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_RUNNING, run.pk])
+            if cursor.fetchone()[0]:
+                reason = (
+                    "Its process ended before the import did. What it wrote is kept: import again to go on."
+                )
+                end_run(run, ImportRun.State.FAILED, reason=reason)
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_RUNNING, run.pk])
+                closed += 1
+    return closed

@@ -11,7 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 from catalog.csv_rows import CsvError
 from catalog.models import ImportRun
 from catalog.progress import Progress
-from catalog.sources import close_interrupted_runs, import_kaggle
+from catalog.runs import close_interrupted_runs
+from catalog.sources import import_kaggle
 
 SHOWN_REJECTIONS = 10
 
@@ -21,15 +22,20 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("csv", type=Path, help="the CSV file")
+        parser.add_argument(
+            "--posters",
+            type=Path,
+            metavar="DIR",
+            help="a folder of posters <TMDB id>.jpg, or of folders of them",
+        )
 
-    def handle(self, *args: Any, csv: Path, **options: Any) -> None:
+    def handle(self, *args: Any, csv: Path, posters: Path | None, **options: Any) -> None:
         close_interrupted_runs()
         run = ImportRun.objects.create(source=ImportRun.Source.KAGGLE, options={"csv": csv.name})
         try:
-            with Progress("Films", stream=self.stderr._out) as show:
-                import_kaggle(path=csv, run=run, on_batch=lambda counts: show(counts.read, run.total))
+            self._import(run, csv, posters)
         except (CsvError, OSError) as error:
-            raise CommandError(f"{csv}: {error}") from error
+            raise CommandError(str(error)) from error
         for rejection in run.rejections.all()[:SHOWN_REJECTIONS]:
             self.stdout.write(f"  {rejection}")
         if (more := run.rejections.count() - SHOWN_REJECTIONS) > 0:
@@ -39,5 +45,15 @@ class Command(BaseCommand):
         )
         self.stdout.write(
             f"{run.read:,} records in {seconds:.1f} s: {run.created:,} films created, {run.updated:,} updated, "
-            f"{run.unchanged:,} unchanged, {run.rejected:,} rejected."
+            f"{run.unchanged:,} unchanged, {run.rejected:,} rejected; {run.posters_stored:,} posters stored."
         )
+
+    def _import(self, run: ImportRun, csv: Path, posters: Path | None) -> None:
+        with Progress() as show:
+            import_kaggle(
+                path=csv,
+                posters=posters,
+                run=run,
+                on_films=lambda counts: show("Films", counts.read, run.total),
+                on_posters=lambda counts: show("Posters", counts.read, note=f"{counts.stored:,} new"),
+            )
