@@ -10,19 +10,17 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-import redis
 import structlog
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from predictor.registry import model_ready
 
-log = structlog.get_logger(__name__)
+from ledger.broker import BrokerUnavailableError, require_broker
+from ledger.workers import live_workers
 
-# A probe is answered within 2 s even where the broker's machine swallows packets.
-BROKER_SECONDS = 1.0
+log = structlog.get_logger(__name__)
 
 
 @never_cache
@@ -35,36 +33,52 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when every check passes, 503 otherwise; the checks by name, without inner details."""
-    checks: dict[str, Callable[[], str]] = {"database": _database, "broker": _broker, "model": _model}
+    """200 when every check passes, 503 otherwise; the checks by name, without inner details.
+
+    `workers` is for information: how many workers of each queue were heard of lately. Without one for "predict"
+    pages are served, but nothing is predicted.
+    """
+    checks: dict[str, Callable[[], dict[str, Any]]] = {
+        "database": _database,
+        "broker": _broker,
+        "model": _model,
+    }
     results: dict[str, dict[str, Any]] = {}
     for name, check in checks.items():
         try:
-            problem = check()
-        except (DatabaseError, redis.RedisError, OSError) as error:
+            results[name] = check()
+        except (DatabaseError, BrokerUnavailableError) as error:
             log.warning("not ready", check=name, error=str(error))
-            problem = "cannot be reached"
-        results[name] = {"ok": not problem} | ({"reason": problem} if problem else {})
+            results[name] = {"ok": False, "reason": "cannot be reached"}
     ready = all(result["ok"] for result in results.values())
     return JsonResponse(
-        {"status": "ready" if ready else "not ready", "checks": results},
+        {"status": "ready" if ready else "not ready", "checks": results, "workers": _workers()},
         status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE,
     )
 
 
-def _database() -> str:
+def _database() -> dict[str, Any]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    return ""
+    return {"ok": True}
 
 
-def _broker() -> str:
-    with redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=BROKER_SECONDS, socket_connect_timeout=BROKER_SECONDS
-    ) as client:
-        client.ping()
-    return ""
+def _broker() -> dict[str, Any]:
+    require_broker()
+    return {"ok": True}
 
 
-def _model() -> str:
-    return model_ready()
+def _model() -> dict[str, Any]:
+    found = model_ready()
+    return {"ok": found.ready, "name": found.name, "sha256": found.sha256} | (
+        {"reason": found.reason} if found.reason else {}
+    )
+
+
+def _workers() -> dict[str, int] | None:
+    """Live workers by queue; None where the broker cannot be asked."""
+    try:
+        alive = live_workers()
+    except BrokerUnavailableError:
+        return None
+    return {queue: sum(queue in worker.queues for worker in alive) for queue in ("io", "train", "predict")}

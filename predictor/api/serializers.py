@@ -18,7 +18,7 @@ from predictor.panel import Outcome
 _GENRE_NAMES = {label.tmdb_id: label.name for label in LABELS}
 
 
-def probability(**options: Any) -> serializers.FloatField:
+def share(**options: Any) -> serializers.FloatField:
     """A field for a number within 0..1."""
     return serializers.FloatField(min_value=0, max_value=1, **options)
 
@@ -177,11 +177,11 @@ class ProbabilitySerializer(serializers.Serializer):
 
     id = serializers.IntegerField(source="genre_id", help_text="TMDB's genre id.")
     name = serializers.CharField()
-    probability = probability()
-    threshold = probability(help_text="From here on the model names the genre.")
+    probability = share()
+    threshold = share(help_text="From here on the model names the genre.")
     predicted = serializers.BooleanField()
-    overview_probability = probability(allow_null=True, help_text="From title and overview alone.")
-    poster_probability = probability(allow_null=True, help_text="From the poster alone.")
+    overview_probability = share(allow_null=True, help_text="From title and overview alone.")
+    poster_probability = share(allow_null=True, help_text="From the poster alone.")
 
 
 class ComparedProbabilitySerializer(ProbabilitySerializer):

@@ -1,3 +1,22 @@
-from django.urls import URLPattern
+"""Addresses of the REST API, version 1."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import URLPattern, path, re_path
+
+from predictor.api.views import docs, films, genres, models, predict, tokens
+
+urlpatterns: list[URLPattern] = [
+    path("", docs.RootView.as_view(), name="api-root"),
+    path("films/", films.FilmsView.as_view(), name="api-films"),
+    path("films/<int:film_id>/", films.FilmView.as_view(), name="api-film"),
+    path("films/<int:film_id>/prediction/", films.PredictionView.as_view(), name="api-prediction"),
+    path("films/<int:film_id>/similar/", films.SimilarView.as_view(), name="api-similar"),
+    path("genres/", genres.GenresView.as_view(), name="api-genres"),
+    path("predict/", predict.PredictView.as_view(), name="api-predict"),
+    path("models/", models.ModelsView.as_view(), name="api-models"),
+    path("models/<int:version_id>/", models.ModelView.as_view(), name="api-model"),
+    path("me/tokens/", tokens.TokensView.as_view(), name="api-tokens"),
+    path("me/tokens/<str:key>/", tokens.TokenView.as_view(), name="api-token"),
+    path("schema/", docs.SchemaView.as_view(), name="api-schema"),
+    path("docs/", docs.docs, name="api-docs"),
+    re_path("", docs.UnknownView.as_view(), name="api-unknown"),
+]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from catalog.posters import PosterError, verify_poster
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from catalog.posters import PosterError, verify_poster
 from predictor.api.parsers import BoundedFormParser, BoundedJSONParser
 from predictor.api.problems import FieldProblem, Unavailable
 from predictor.api.serializers import OnlinePredictionSerializer, PredictFormSerializer, PredictSerializer
@@ -24,7 +24,7 @@ from predictor.panel import online_panel
 UNAVAILABLE_RETRY_SECONDS = 10
 # Of the codes of catalog.posters; whatever else is wrong with an image is 422.
 _POSTER_STATUSES = {
-    "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "format": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
 
