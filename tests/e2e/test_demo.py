@@ -152,9 +152,9 @@ def test_from_nothing_to_predictions_then_stopped_killed_and_run_again(
 def count(var: Path, table: str) -> int:
     import psycopg
 
-    from genresite import embedded
+    from genresite.embedded import postgres
 
-    with psycopg.connect(embedded.database_url(var)) as connection:
+    with psycopg.connect(postgres.url(var)) as connection:
         row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     assert row is not None
     return int(row[0])

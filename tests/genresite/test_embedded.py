@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from genresite import embedded
+from genresite.embedded import places, postgres, valkey
 
 PROJECT = Path(__file__).resolve().parents[2]
 COUNT = "import os, psycopg; print(psycopg.connect(os.environ['DATABASE_URL']).execute('SELECT 1 + 1').fetchone()[0])"
@@ -51,6 +52,13 @@ def run(var: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def says(var: Path, code: str) -> str:
+    """What a command with the servers up prints."""
+    done = run(var, "run", "--", sys.executable, "-c", code)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
 def start(var: Path, code: str) -> subprocess.Popen[str]:
     """A user of the servers that says "up" and stays until its input ends."""
     process = subprocess.Popen(
@@ -69,12 +77,12 @@ def start(var: Path, code: str) -> subprocess.Popen[str]:
 
 def servers_up(var: Path) -> tuple[bool, bool]:
     """Whether PostgreSQL and Valkey of the folder answer."""
-    return embedded._postgres_runs(var), embedded._valkey_answers(var)
+    return postgres.runs(var), valkey.answers(var)
 
 
 def test_command_gets_a_database_and_a_broker_and_its_status_is_ours(var: Path) -> None:
-    assert run(var, "run", "--", sys.executable, "-c", COUNT).stdout.strip() == "2"
-    assert run(var, "run", "--", sys.executable, "-c", PING).stdout.strip() == "True"
+    assert says(var, COUNT) == "2"
+    assert says(var, PING) == "True"
     assert run(var, "run", "--", sys.executable, "-c", "raise SystemExit(7)").returncode == 7
     assert servers_up(var) == (False, False)
 
@@ -83,7 +91,7 @@ def test_data_outlive_the_servers(var: Path) -> None:
     write = "import os, psycopg; c = psycopg.connect(os.environ['DATABASE_URL'], autocommit=True); c.execute('CREATE TABLE kept AS SELECT 5 AS n')"
     read = "import os, psycopg; print(psycopg.connect(os.environ['DATABASE_URL']).execute('SELECT n FROM kept').fetchone()[0])"
     run(var, "run", "--", sys.executable, "-c", write)
-    assert run(var, "run", "--", sys.executable, "-c", read).stdout.strip() == "5"
+    assert says(var, read) == "5"
 
 
 def test_what_the_environment_names_already_is_left_alone(var: Path) -> None:
@@ -115,12 +123,12 @@ def test_a_killed_user_leaves_nothing_that_breaks_the_next(var: Path, eventually
     user.send_signal(signal.SIGKILL)
     user.wait()
     assert servers_up(var) == (True, True)  # its command lives on and holds the lock
-    assert run(var, "run", "--", sys.executable, "-c", COUNT).stdout.strip() == "2"
+    assert says(var, COUNT) == "2"
     assert servers_up(var) == (True, True)
     assert user.stdin is not None
     user.stdin.close()
     eventually(lambda: _users_gone(var), seconds=20)
-    assert run(var, "run", "--", sys.executable, "-c", COUNT).stdout.strip() == "2"
+    assert says(var, COUNT) == "2"
     assert servers_up(var) == (False, False)
 
 
@@ -140,7 +148,7 @@ def test_a_crashed_database_recovers_at_the_next_start(var: Path, eventually: Ca
     pid = int((var / "postgres" / "postmaster.pid").read_text().split()[0])
     os.kill(pid, signal.SIGKILL)
     user.communicate("\n", timeout=60)
-    assert run(var, "run", "--", sys.executable, "-c", COUNT).stdout.strip() == "2"
+    assert says(var, COUNT) == "2"
 
 
 def test_a_sigterm_reaches_the_command(var: Path) -> None:
@@ -152,22 +160,22 @@ def test_a_sigterm_reaches_the_command(var: Path) -> None:
 
 def test_a_long_folder_name_still_gives_a_short_socket(tmp_path: Path) -> None:
     var = tmp_path / ("deep-" * 30)
-    assert len(os.fsencode(embedded.socket_folder(var))) <= embedded.LONGEST_SOCKET_FOLDER
+    assert len(os.fsencode(embedded.socket_folder(var))) <= places.LONGEST_SOCKET_FOLDER
     assert embedded.socket_folder(var) != embedded.socket_folder(tmp_path / ("deeq-" * 30))
 
 
 def test_sockets_are_for_their_owner_alone(var: Path) -> None:
     user = start(var, COUNT)
     assert embedded.socket_folder(var).stat().st_mode & 0o077 == 0
-    with psycopg.connect(embedded.database_url(var)) as connection:
+    with psycopg.connect(postgres.url(var)) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
     user.communicate("\n", timeout=60)
 
 
 def test_status_names_both_and_their_addresses(var: Path) -> None:
     lines = run(var, "status").stdout.splitlines()
-    assert lines[0].split() == ["PostgreSQL:", "down", embedded.database_url(var)]
-    assert lines[1].split() == ["Valkey:", "down", embedded.redis_url(var)]
+    assert lines[0].split() == ["PostgreSQL:", "down", postgres.url(var)]
+    assert lines[1].split() == ["Valkey:", "down", valkey.url(var)]
 
 
 def test_run_without_a_command_says_so(var: Path) -> None:
