@@ -117,13 +117,11 @@ DATABASES["default"]["CONN_MAX_AGE"] = 0
 if not (TESTING or IN_CELERY or env.bool("GENRESITE_NO_POOL", default=False)):
     # The pool checks a connection before lending it, so a restarted database costs one reconnect and no
     # error. Not in Celery workers, some of which fork, and not in tests: an open pool blocks DROP DATABASE.
-    from psycopg_pool import ConnectionPool
-
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["OPTIONS"]["pool"] = {
         "min_size": 1,
         "max_size": env.int("DATABASE_POOL_SIZE", default=16),
         "timeout": 5,
-        "check": ConnectionPool.check_connection,
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
