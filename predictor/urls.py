@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, path
 
-from predictor.views.browse import browse
+from predictor.views.accounts import ChangePassword, LogIn, revoke, tokens
+from predictor.views.browse import browse, facets
+from predictor.views.compare import compare
+from predictor.views.film import film
+from predictor.views.models import model, models
+from predictor.views.try_it import try_it
 
 urlpatterns: list[URLPattern] = [
     path("", browse, name="browse"),
+    path("facets/", facets, name="facets"),
+    path("films/<int:film_id>/", film, name="film-by-id"),
+    path("films/<int:film_id>-<slug:slug>/", film, name="film"),
+    path("compare/", compare, name="compare"),
+    path("models/", models, name="models"),
+    path("models/<int:version_id>/", model, name="model"),
+    path("try/", try_it, name="try"),
+    path("login/", LogIn.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("password/", ChangePassword.as_view(), name="password"),
+    path("tokens/", tokens, name="tokens"),
+    path("tokens/revoke/", revoke, name="revoke-token"),
 ]
