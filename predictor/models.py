@@ -7,7 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
-from pgvector.django import HalfVectorField, HnswIndex
+from pgvector.django import HalfVectorField
 
 from catalog.models import Film
 
@@ -176,7 +176,7 @@ class Prediction(models.Model):
             models.Index(
                 F("surprise").desc(nulls_last=True), F("film_id").desc(), name="prediction_by_surprise"
             ),
-            HnswIndex(fields=["embedding"], name="prediction_embedding", opclasses=["halfvec_cosine_ops"]),
+            # Embeddings are indexed a version at a time, after its run: see predictor.indexing.
         ]
 
     def __str__(self) -> str:

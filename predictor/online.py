@@ -154,9 +154,10 @@ def _answer(request: str, deadline: float) -> OnlinePrediction:
     answer = json.loads(found[1])
     if "reason" in answer:
         raise PredictorUnavailable(answer["reason"])
-    return OnlinePrediction(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in answer.items()}
-    )
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in answer.items()
+    }
+    return OnlinePrediction(**fields)
 
 
 def _withdraw(ids: list[str], films: Sequence[OnlineFilm]) -> None:

@@ -4,7 +4,6 @@ import django.contrib.postgres.fields
 import django.contrib.postgres.indexes
 import django.db.models.deletion
 import pgvector.django.halfvec
-import pgvector.django.indexes
 import predictor.models
 from django.conf import settings
 from django.db import migrations, models
@@ -38,7 +37,6 @@ CREATE INDEX prediction_predicted ON predictor_prediction USING gin (predicted);
 CREATE INDEX prediction_misses ON predictor_prediction USING gin (misses);
 CREATE INDEX prediction_extras ON predictor_prediction USING gin (extras);
 CREATE INDEX prediction_by_surprise ON predictor_prediction (surprise DESC NULLS LAST, film_id DESC);
-CREATE INDEX prediction_embedding ON predictor_prediction USING hnsw (embedding halfvec_cosine_ops);
 """
 
 
@@ -119,7 +117,7 @@ class Migration(migrations.Migration):
                         ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='predictions', to='predictor.modelversion')),
                     ],
                     options={
-                        'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['predicted'], name='prediction_predicted'), django.contrib.postgres.indexes.GinIndex(fields=['misses'], name='prediction_misses'), django.contrib.postgres.indexes.GinIndex(fields=['extras'], name='prediction_extras'), models.Index(models.OrderBy(models.F('surprise'), descending=True, nulls_last=True), models.OrderBy(models.F('film_id'), descending=True), name='prediction_by_surprise'), pgvector.django.indexes.HnswIndex(fields=['embedding'], name='prediction_embedding', opclasses=['halfvec_cosine_ops'])],
+                        'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['predicted'], name='prediction_predicted'), django.contrib.postgres.indexes.GinIndex(fields=['misses'], name='prediction_misses'), django.contrib.postgres.indexes.GinIndex(fields=['extras'], name='prediction_extras'), models.Index(models.OrderBy(models.F('surprise'), descending=True, nulls_last=True), models.OrderBy(models.F('film_id'), descending=True), name='prediction_by_surprise')],
                     },
                 ),
             ],

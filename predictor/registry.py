@@ -1,0 +1,195 @@
+"""Model versions: registered once, by their hash, and the two pointers that say which answers and which is shown."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.utils import timezone
+
+from catalog.models import Film
+from ml_core.artifact import ArtifactDescription, ArtifactError
+from ml_core.snapshot import sync
+from predictor.models import ModelPointers, ModelVersion
+
+log = structlog.get_logger(__name__)
+
+# A new champion is shown once it has predicted this share of the films. Not all of them: films arrive while it
+# predicts, and one that no attempt survives must not keep an old model on every page.
+SHOWN_SHARE = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReadiness:
+    """Whether there is a champion whose artifact is where it should be; `reason` says what is missing."""
+
+    ready: bool
+    version_id: int | None
+    name: str
+    sha256: str
+    reason: str
+
+
+def register(folder: Path, *, by: User | None = None) -> ModelVersion:
+    """Take an artifact into MODEL_ROOT as a candidate; the same artifact again gives the same version.
+
+    Raises:
+        ml_core.artifact.ArtifactError: it is incomplete, was changed, or is not for this Genresite.
+    """
+    description = ArtifactDescription.read(folder)
+    _keep(description)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            # Two registrations of one artifact at once: the second waits and finds the first's.
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [description.sha256])
+        version = ModelVersion.objects.filter(sha256=description.sha256).first()
+        if version is not None:
+            return version
+        version = ModelVersion.objects.create(
+            name=description.name,
+            network=description.network,
+            sha256=description.sha256,
+            folder=_folder_name(description.sha256),
+            size=description.size_bytes,
+            label_ids=list(description.label_ids),
+            metrics=description.metrics,
+            trained_at=_moment(description.created),
+            registered_by=by,
+        )
+        _note_films(version, description)
+        _create_partition(version)
+    log.info("model registered", version=version.pk, name=version.name, sha256=version.sha256)
+    return version
+
+
+def promote(version: ModelVersion, *, by: User | None = None) -> None:
+    """Make a version the champion, in one atomic step; promoting the one before is how to roll back.
+
+    It is shown at once where its predictions are complete or none is shown, and else when they are.
+    """
+    with transaction.atomic():
+        ModelPointers.objects.get_or_create(id=1)
+        pointers = ModelPointers.objects.select_for_update().get(id=1)
+        before = pointers.champion_id
+        pointers.champion = version
+        if pointers.displayed_id is None or covers_catalog(version):
+            pointers.displayed = version
+        pointers.save()
+    log.info("model promoted", version=version.pk, before=before, by=by.pk if by else None)
+
+
+def show_champion_if_complete() -> bool:
+    """Show the champion's predictions once they cover the catalog; True when it is shown now."""
+    with transaction.atomic():
+        pointers = ModelPointers.objects.select_for_update().filter(id=1).first()
+        if pointers is None or pointers.champion is None:
+            return False
+        if pointers.displayed_id != pointers.champion_id:
+            if not covers_catalog(pointers.champion):
+                return False
+            pointers.displayed = pointers.champion
+            pointers.save()
+            log.info("model displayed", version=pointers.champion_id)
+        return True
+
+
+def champion() -> ModelVersion | None:
+    """The version that answers online requests and predicts new films."""
+    pointers = ModelPointers.objects.select_related("champion").first()
+    return pointers.champion if pointers else None
+
+
+def displayed() -> ModelVersion | None:
+    """The version whose predictions pages show. Ask once a page, so that no answer mixes two."""
+    pointers = ModelPointers.objects.select_related("displayed").first()
+    return pointers.displayed if pointers else None
+
+
+def covers_catalog(version: ModelVersion) -> bool:
+    """Whether a version has predicted nearly every film (SHOWN_SHARE), as it is or as it was before an edit."""
+    films = Film.objects.count()
+    return version.predictions.count() >= films * SHOWN_SHARE
+
+
+def artifact_folder(version: ModelVersion) -> Path:
+    """Where a version's artifact lies on this machine."""
+    return Path(settings.MODEL_ROOT) / version.folder
+
+
+def model_ready() -> ModelReadiness:
+    """For /readyz: a champion is promoted and its artifact, by its hash, is on this machine."""
+    version = champion()
+    if version is None:
+        return ModelReadiness(False, None, "", "", "no model has been promoted")
+    manifest = artifact_folder(version) / "artifact.json"
+    reason = "" if manifest.is_file() else "the champion's artifact is not in MODEL_ROOT"
+    return ModelReadiness(not reason, version.pk, version.name, version.sha256, reason)
+
+
+def _folder_name(sha256: str) -> str:
+    return sha256[:16]
+
+
+def _keep(description: ArtifactDescription) -> None:
+    """Copy an artifact into MODEL_ROOT: aside, synced, renamed, and verified where it lies then."""
+    root = Path(settings.MODEL_ROOT)
+    home = root / _folder_name(description.sha256)
+    if home.exists():
+        ArtifactDescription.read(home)
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".registering-", dir=root))
+    try:
+        copy = aside / "artifact"
+        shutil.copytree(description.folder, copy)
+        for file in copy.iterdir():
+            sync(file)
+        if ArtifactDescription.read(copy).sha256 != description.sha256:
+            raise ArtifactError(f"{description.folder} was changed while it was registered; try again")
+        try:
+            copy.rename(home)
+        except OSError:
+            if not home.exists():  # somebody else registered it in between
+                raise
+        sync(root)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _moment(created: str | datetime) -> datetime | None:
+    moment = datetime.fromisoformat(created) if isinstance(created, str) and created else created
+    if not isinstance(moment, datetime):
+        return None
+    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+
+
+def _note_films(version: ModelVersion, description: ArtifactDescription) -> None:
+    columns = "predictor_versionfilm (version_id, tmdb_id, part)"
+    with connection.cursor() as cursor, cursor.copy(f"COPY {columns} FROM STDIN") as copy:
+        for part, tmdb_ids in description.films.items():
+            for tmdb_id in dict.fromkeys(tmdb_ids):
+                copy.write_row((version.pk, tmdb_id, part))
+
+
+def _create_partition(version: ModelVersion) -> None:
+    """The version's own table of predictions. Attached, not created in place: that would lock readers out."""
+    name = partition_of(version)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE TABLE {name} (LIKE predictor_prediction INCLUDING DEFAULTS INCLUDING INDEXES)"
+        )
+        cursor.execute(
+            f"ALTER TABLE predictor_prediction ATTACH PARTITION {name} FOR VALUES IN ({version.pk:d})"
+        )
+
+
+def partition_of(version: ModelVersion) -> str:
+    """The table that holds a version's predictions."""
+    return f"predictor_prediction_v{version.pk:d}"
