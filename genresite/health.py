@@ -15,10 +15,10 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from predictor.registry import model_ready
 
 from ledger.broker import BrokerUnavailableError, require_broker
 from ledger.workers import live_workers
+from predictor.registry import model_ready
 
 log = structlog.get_logger(__name__)
 
