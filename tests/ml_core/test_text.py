@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import nltk
@@ -11,9 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nltk.corpus import stopwords, wordnet
 
-from ml_core import text
 from ml_core.text import (
     PADDING,
     UNKNOWN,
@@ -25,30 +22,11 @@ from ml_core.text import (
     require_corpora,
 )
 
-MINIATURE = Path(__file__).parent / "nltk_data"
-
 words = st.text("abcdefgh", min_size=1, max_size=3)
 texts = st.lists(st.lists(words, max_size=12), max_size=8)
 
 
-def look_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Let NLTK find its corpora in this folder and nowhere else, whatever it had found before."""
-    monkeypatch.setattr(nltk.data, "path", [str(folder)])
-    forget()
-
-
-def forget() -> None:
-    text._cleaner.cache_clear()
-    for corpus in (stopwords, wordnet):
-        corpus._unload()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def miniature_corpora() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        look_in(monkeypatch, MINIATURE)
-        yield
-    forget()
+pytestmark = pytest.mark.usefixtures("miniature_corpora")
 
 
 @pytest.mark.parametrize(
@@ -88,22 +66,20 @@ def test_cleaning_what_is_clean_changes_nothing(overview: str) -> None:
 def test_missing_corpora_are_named_with_the_way_to_get_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with monkeypatch.context() as patch:
-        look_in(patch, tmp_path)
-        with pytest.raises(CorpusMissing, match=r"nltk\.download\('stopwords'\)") as missing:
-            require_corpora()
-        assert "NLTK_DATA" in str(missing.value)
-    forget()
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
+    with pytest.raises(CorpusMissing, match=r"nltk\.download\('stopwords'\)") as missing:
+        require_corpora()
+    assert "NLTK_DATA" in str(missing.value)
 
 
-def test_a_torn_corpus_is_missing_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    shutil.copytree(MINIATURE, tmp_path / "torn")
+def test_a_torn_corpus_is_missing_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, nltk_miniature: Path
+) -> None:
+    shutil.copytree(nltk_miniature, tmp_path / "torn")
     (tmp_path / "torn/corpora/wordnet/noun.exc").unlink()
-    with monkeypatch.context() as patch:
-        look_in(patch, tmp_path / "torn")
-        with pytest.raises(CorpusMissing, match="wordnet"):
-            clean("wolves")
-    forget()
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path / "torn")])
+    with pytest.raises(CorpusMissing, match="wordnet"):
+        clean("wolves")
 
 
 def test_corpora_that_are_there_are_accepted() -> None:
