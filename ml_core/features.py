@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ml_core.array_cache import HalfArray, cached_array
 from ml_core.devices import autocast
-from ml_core.networks.encoders import ImageEncoder, SentenceEncoder, film_text, pad_tokens, tokenize
+from ml_core.networks.encoders import ImageEncoder, SentenceEncoder
 from ml_core.posters import Pixels, PosterError, Size, decode_in_threads
+from ml_core.sentence_tuning import FilmStates, encode_states
 from ml_core.snapshot import Snapshot
 from ml_core.training import Progress, Rows, shuffled
 
-# Half precision: features are read by a LayerNorm first, and it halves the cache of a million films to 6 GB.
-Features = NDArray[np.float16]
-_TEXT_BATCH, _POSTER_BATCH = 64, 32
+_POSTER_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,48 +36,59 @@ class FilmFeatures:
     ``(posters, width)``, and ``poster_places`` ``(films,)`` has each film's place in it or -1.
     """
 
-    whole: Features
-    titles: Features
+    whole: HalfArray
+    titles: HalfArray
     has_title: NDArray[np.bool_]
     has_overview: NDArray[np.bool_]
-    posters: Features
+    posters: HalfArray
     poster_places: NDArray[np.int64]
 
 
 def film_features(
     snapshot: Snapshot,
+    states: FilmStates,
     sentence_encoder: SentenceEncoder,
     image_encoder: ImageEncoder,
     *,
+    tuned_layers: int,
     poster_size: Size,
     cache_dir: Path,
     device: torch.device,
     progress: Progress | None = None,
 ) -> FilmFeatures:
-    """Encode every text and every poster of a snapshot, or map what was encoded before."""
-    titles, overviews = snapshot.texts("title"), snapshot.texts("overview")
-    whole = [film_text(title, overview) for title, overview in zip(titles, overviews, strict=True)]
+    """Encode every text (from its lower layers' states) and every poster, or map what was encoded before."""
     text_key = f"{snapshot.sha256[:16]}-{state_sha256(sentence_encoder)[:16]}"
     poster_key = (
         f"{snapshot.sha256[:16]}-{state_sha256(image_encoder)[:16]}-{poster_size[0]}x{poster_size[1]}"
     )
-    sentence_encoder.to(device).eval()
     image_encoder.to(device).eval()
     rows = np.flatnonzero(snapshot.has_poster)
     places = np.full(len(snapshot), -1, dtype=np.int64)
-    posters = _cached(
+    posters = cached_array(
         cache_dir / f"poster-features-{poster_key}.npy",
         (len(rows), image_encoder.width),
-        lambda out: _encode_posters(snapshot, rows, image_encoder, poster_size, out, device, progress),
+        lambda out: _encode_posters(
+            snapshot, rows, image_encoder, size=poster_size, out=out, device=device, progress=progress
+        ),
     )
     usable = np.isfinite(posters[:, 0])
     places[rows[usable]] = np.flatnonzero(usable)
+    vectors = {
+        name: encode_states(
+            texts,
+            sentence_encoder,
+            tuned_layers=tuned_layers,
+            path=cache_dir / f"vectors-{name}-{text_key}.npy",
+            device=device,
+            progress=progress,
+            stage=f"upper layers, {name}",
+        )
+        for name, texts in (("titles", states.titles), ("whole", states.whole))
+    }
     return FilmFeatures(
-        whole=_texts(whole, cache_dir / f"text-features-{text_key}.npy", sentence_encoder, device, progress),
-        titles=_texts(
-            titles, cache_dir / f"title-features-{text_key}.npy", sentence_encoder, device, progress
-        ),
-        has_title=np.array([bool(title) for title in titles]),
+        whole=vectors["whole"],
+        titles=vectors["titles"],
+        has_title=np.array([bool(title) for title in snapshot.texts("title")]),
         has_overview=snapshot.has_overview,
         posters=posters,
         poster_places=places,
@@ -94,45 +104,13 @@ def state_sha256(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _cached(path: Path, shape: tuple[int, int], fill: Callable[[Features], None]) -> Features:
-    """Map the file, after filling it aside and renaming it where it is not there yet."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if 0 in shape:
-            return np.zeros(shape, dtype=np.float16)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        array = np.lib.format.open_memmap(aside, "w+", dtype=np.float16, shape=shape)
-        fill(array)
-        array.flush()
-        del array
-        aside.replace(path)
-    mapped: Features = np.load(path, mmap_mode="r")
-    return mapped
-
-
-def _texts(
-    texts: list[str], path: Path, encoder: SentenceEncoder, device: torch.device, progress: Progress | None
-) -> Features:
-    def fill(out: Features) -> None:
-        tokens = tokenize(texts)
-        order = np.argsort([len(ids) for ids in tokens], kind="stable")
-        with torch.inference_mode(), autocast(device):
-            for start in range(0, len(order), _TEXT_BATCH):
-                rows = order[start : start + _TEXT_BATCH]
-                padded, lengths = pad_tokens([tokens[row] for row in rows])
-                vectors = encoder(padded.to(device), None if lengths is None else lengths.to(device))
-                out[rows] = vectors.float().cpu().numpy()
-                _tell(progress, "encode texts", start + len(rows), len(order))
-
-    return _cached(path, (len(texts), encoder.width), fill)
-
-
 def _encode_posters(
     snapshot: Snapshot,
     rows: Rows,
     encoder: ImageEncoder,
+    *,
     size: Size,
-    out: Features,
+    out: HalfArray,
     device: torch.device,
     progress: Progress | None,
 ) -> None:
@@ -152,7 +130,8 @@ def _encode_posters(
                 batch = good[first : first + _POSTER_BATCH]
                 stacked = torch.from_numpy(np.stack([pixels for _, pixels in batch])).to(device)
                 out[[place for place, _ in batch]] = encoder(stacked).float().cpu().numpy()
-            _tell(progress, "encode posters", start + len(some), len(rows))
+            if progress is not None:
+                progress({"stage": "encode posters", "done": start + len(some), "total": len(rows)})
 
 
 class FeatureSource:
@@ -216,8 +195,3 @@ class FeatureSource:
             torch.from_numpy(poster),
             torch.from_numpy(has_poster),
         )
-
-
-def _tell(progress: Progress | None, stage: str, done: int, total: int) -> None:
-    if progress is not None and (done == total or done % (32 * _TEXT_BATCH) < _TEXT_BATCH):
-        progress({"stage": stage, "done": done, "total": total})

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -135,7 +134,7 @@ class Predictor:
         has_poster = np.array([isinstance(poster, np.ndarray) for poster in posters])
         pixels = [poster for poster in posters if isinstance(poster, np.ndarray)]
         poster = self._scorer.encode_posters(pixels, has_poster)
-        has_title = np.array([bool(film.title) for film in texts])
+        has_title = np.array([self._scorer.reads_title and bool(film.title) for film in texts])
         has_overview = np.array([bool(film.overview) for film in texts])
         has_text = has_title | has_overview
         nothing = np.zeros(len(films), dtype=np.bool_)
@@ -207,9 +206,3 @@ def _join(parts: list[BatchPrediction], labels: int) -> BatchPrediction:
         inputs_used=[inputs for part in parts for inputs in part.inputs_used],
         poster_errors=[error for part in parts for error in part.poster_errors],
     )
-
-
-def release_gpu_memory() -> None:
-    """Give cached GPU memory back, after a model was replaced by another."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ml_core.artifact import ArtifactDescription, ArtifactError
+from ml_core.artifact import ArtifactDescription, ArtifactError, read_json
 from ml_core.devices import autocast
 from ml_core.networks.encoders import (
     EncoderIdentity,
@@ -44,6 +44,11 @@ class Scorer(Protocol):
     """A network ready to run."""
 
     @property
+    def reads_title(self) -> bool:
+        """Whether titles are an input of it."""
+        ...
+
+    @property
     def poster_size(self) -> Size:
         """Height and width in pixels that posters are decoded to."""
         ...
@@ -65,6 +70,8 @@ class Scorer(Protocol):
 
 class FusionScorer:
     """The fusion network with its two encoders."""
+
+    reads_title = True
 
     def __init__(
         self, description: ArtifactDescription, weights: dict[str, Tensor], device: torch.device
@@ -147,3 +154,86 @@ def _below(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _batch_size(device: torch.device, on_cpu: int) -> int:
     return on_cpu if device.type == "cpu" else _GPU_BATCH
+
+
+class LstmCnnScorer:
+    """The article's network with its vocabulary. It reads no titles; an absent poster is a black one, as in training."""
+
+    reads_title = False
+
+    def __init__(
+        self, description: ArtifactDescription, weights: dict[str, Tensor], device: torch.device
+    ) -> None:
+        from ml_core.networks.lstm_cnn import LstmCnn, LstmCnnConfig
+        from ml_core.text import Vocabulary, VocabularyError, require_corpora
+
+        require_corpora()
+        config = dict(description.config["network_config"])
+        for name in ("channels", "head"):
+            config[name] = tuple(config[name])
+        self.device = device
+        height, width = description.config["poster_size"]
+        self.poster_size: Size = (int(height), int(width))
+        try:
+            self.vocabulary = Vocabulary.from_json(read_json(description.folder, "vocabulary.json"))
+        except VocabularyError as error:
+            raise ArtifactError(f"{description.folder / 'vocabulary.json'}: {error}") from error
+        self.network = LstmCnn(LstmCnnConfig(**config))
+        self.network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+        self.network.to(device).eval().requires_grad_(False)
+        if self.network.overview is None or self.network.poster is None:
+            raise ArtifactError(
+                f"{description.folder}: a network for one input alone is for comparisons, not for use"
+            )
+        self._overview, self._poster = self.network.overview, self.network.poster
+        with torch.inference_mode():
+            self._no_overview = self._overview(
+                torch.zeros(1, 1, dtype=torch.long, device=device), self._zero()
+            )
+            self._no_poster = self._poster(torch.zeros(1, 3, *self.poster_size, device=device))
+
+    def _zero(self) -> Tensor:
+        return torch.zeros(1, dtype=torch.long, device=self.device)
+
+    def encode_texts(self, texts: Sequence[FilmText]) -> Tensor:
+        """The LSTM's features ``(n, 128)`` of the cleaned overviews."""
+        from ml_core.text import clean, pad
+
+        sequences = [self.vocabulary.encode(clean(text.overview)) for text in texts]
+        order = sorted(range(len(texts)), key=lambda row: len(sequences[row]))
+        features = torch.zeros(len(texts), self._no_overview.shape[1], device=self.device)
+        with torch.inference_mode():
+            for start in range(0, len(order), _TEXT_BATCH):
+                rows = order[start : start + _TEXT_BATCH]
+                tokens, lengths = pad([sequences[row] for row in rows])
+                given = torch.from_numpy(tokens).to(self.device), torch.from_numpy(lengths).to(self.device)
+                features[rows] = self._overview(*given)
+        return features
+
+    def encode_posters(self, pixels: Sequence[Pixels], has_poster: Mask) -> Tensor:
+        """The convolutions' features ``(n, 512)``."""
+        from ml_core.networks.lstm_cnn import pixels as scaled
+
+        features = torch.zeros(len(has_poster), self._no_poster.shape[1], device=self.device)
+        rows = np.flatnonzero(has_poster).tolist()
+        with torch.inference_mode():
+            for start in range(0, len(rows), _GPU_BATCH):
+                batch = scaled(np.stack(pixels[start : start + _GPU_BATCH])).to(self.device)
+                features[rows[start : start + _GPU_BATCH]] = self._poster(batch)
+        return features
+
+    def score(
+        self, text: Tensor, poster: Tensor, has_text: Mask, has_overview: Mask, has_poster: Mask
+    ) -> tuple[Floats, Floats]:
+        """Logits, and the head's first layer (256 units) as the embedding."""
+        told = torch.from_numpy(has_overview & has_text).to(self.device)[:, None]
+        shown = torch.from_numpy(has_poster).to(self.device)[:, None]
+        with torch.inference_mode():
+            joined = torch.cat(
+                [torch.where(told, text, self._no_overview), torch.where(shown, poster, self._no_poster)],
+                dim=1,
+            )
+            hidden = self.network.head[:2](joined)
+            logits = self.network.head[2:](hidden)
+            embeddings = torch.nn.functional.normalize(hidden, dim=1)
+        return logits.cpu().numpy(), embeddings.cpu().numpy()

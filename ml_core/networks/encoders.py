@@ -20,8 +20,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torchvision
-from numpy.typing import NDArray
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -89,8 +87,8 @@ class _Layer(nn.Module):
 class SentenceEncoder(nn.Module):
     """all-MiniLM-L6-v2: token ids to one vector a text - the mean of its tokens' last states, 384-d.
 
-    Only ``layers`` are ever tuned; the word embeddings (half of the parameters) stay those of the package, so that
-    an artifact with tuned layers takes 21 MB in half precision.
+    Only the last layers are ever tuned: what lies below them can be computed once and kept, and an artifact needs 3.5 MB
+    in half precision for each tuned layer.
     """
 
     width = 384
@@ -152,17 +150,32 @@ class SentenceEncoder(nn.Module):
         ``lengths`` ``(batch,)`` are the true numbers of tokens; ``None`` says that every text fills its row, which
         spares the attention its mask.
         """
+        return self.upper(self.lower(tokens, lengths, layers=len(self.layers)), lengths, layers=0)
+
+    def lower(self, tokens: Tensor, lengths: Tensor | None, *, layers: int) -> Tensor:
+        """Tokens to their states ``(batch, length, 384)`` after the embeddings and so many of the first layers."""
         states = self.words(tokens) + self.positions.weight[: tokens.shape[1]] + self.segment
         states = functional.dropout(self.norm(states), self.dropout, self.training)
-        mask: Tensor | None = None
-        if lengths is not None:
-            mask = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
-        for layer in self.layers:
-            states = layer(states, None if mask is None else mask[:, None, None, :], self.dropout)
-        if mask is None:
-            return states.float().mean(dim=1)
-        kept = states.float() * mask[:, :, None]
-        return cast(Tensor, kept.sum(dim=1) / mask.sum(dim=1, keepdim=True))
+        return self._through(states, lengths, self.layers[:layers])
+
+    def upper(self, states: Tensor, lengths: Tensor | None, *, layers: int) -> Tensor:
+        """States through so many of the last layers, and the mean over each text's tokens: ``(batch, 384)``."""
+        states = self._through(states, lengths, self.layers[len(self.layers) - layers :]).float()
+        if lengths is None:
+            return states.mean(dim=1)
+        mask = _mask(states, lengths)
+        return (states * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+
+    def _through(self, states: Tensor, lengths: Tensor | None, layers: nn.ModuleList) -> Tensor:
+        mask = None if lengths is None else _mask(states, lengths)[:, None, None, :]
+        for layer in layers:
+            states = layer(states, mask, self.dropout)
+        return states
+
+
+def _mask(states: Tensor, lengths: Tensor) -> Tensor:
+    """Which places of ``(batch, length, width)`` hold a token: bool ``(batch, length)``."""
+    return torch.arange(states.shape[1], device=states.device) < lengths[:, None]
 
 
 @lru_cache(maxsize=1)
@@ -226,7 +239,7 @@ class ImageEncoder(nn.Module):
         for key, value in sorted(self.network.state_dict().items()):
             digest.update(key.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return EncoderIdentity(self.name, torchvision.__version__, digest.hexdigest())
+        return EncoderIdentity(self.name, importlib.metadata.version("torchvision"), digest.hexdigest())
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels ``(batch, 3, height, width)`` uint8 to features ``(batch, self.width)`` float32."""
@@ -276,6 +289,9 @@ def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 
 def _torchvision(name: str) -> tuple[nn.Module, int]:
     """A model of torchvision's with its last linear layer taken off, and the width of what then comes out."""
+    # Imported where it is asked for: it takes as long to import as the default encoders take to load.
+    import torchvision
+
     try:
         network = torchvision.models.get_model(name, weights="DEFAULT")
     except Exception as error:
@@ -286,8 +302,3 @@ def _torchvision(name: str) -> tuple[nn.Module, int]:
     owner, _, attribute = path.rpartition(".")
     setattr(network.get_submodule(owner), attribute, nn.Identity())
     return network.eval().requires_grad_(False), int(last.in_features)
-
-
-def embeddings_as_numpy(features: Tensor) -> NDArray[np.float32]:
-    """Encoder output as a float32 array."""
-    return cast(NDArray[np.float32], features.detach().float().cpu().numpy())

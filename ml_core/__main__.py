@@ -1,0 +1,275 @@
+"""``python -m ml_core``: write a snapshot, train, evaluate, predict, describe. No site, no database.
+
+Exit codes: 0 done, 2 for what the caller can mend (a wrong path, a damaged artifact, a missing corpus), which is then
+said in one line; 130 when interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_core.artifact import ArtifactDescription, ArtifactError
+from ml_core.inputs import INPUT_SETS
+from ml_core.labels import LABEL_NAMES, LABELS
+from ml_core.networks import NETWORKS
+from ml_core.snapshot import SnapshotError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ArtifactError, SnapshotError, OSError) as error:
+        return _complain(error)
+    except (RuntimeError, ValueError) as error:
+        # Ours are told in one line; anything else is a fault of the program and keeps its traceback.
+        if not type(error).__module__.startswith("ml_core."):
+            raise
+        return _complain(error)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _complain(error: Exception) -> int:
+    print(f"ml_core: {error}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ml_core", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    snapshot = commands.add_parser(
+        "snapshot", help="write a snapshot from a CSV of films and a folder of posters"
+    )
+    snapshot.add_argument("csv", type=Path, help="movies_metadata.csv or a CSV of its columns")
+    snapshot.add_argument("snapshot", type=Path, help="the folder to write")
+    snapshot.add_argument(
+        "--posters", type=Path, help="folder of posters, NN/<id>.jpg with NN the id modulo 100"
+    )
+    snapshot.add_argument("--splits", type=Path, help="CSV id,split; without it films are split by groups")
+    snapshot.add_argument("--seed", type=int, default=0, help="of the split that is made without --splits")
+    snapshot.set_defaults(run=_snapshot)
+
+    train = commands.add_parser("train", help="train a network on a snapshot and write an artifact")
+    train.add_argument("snapshot", type=Path)
+    train.add_argument("artifact", type=Path, help="the folder to write")
+    train.add_argument("--network", choices=sorted(NETWORKS), default="fusion")
+    train.add_argument("--epochs", type=_positive, help="of the network itself (fusion: of its heads)")
+    train.add_argument(
+        "--tune-epochs", type=_count, default=0, help="of the sentence encoder's layers (fusion)"
+    )
+    train.add_argument("--batch-size", type=_positive)
+    train.add_argument("--seed", type=_count, default=0)
+    train.add_argument("--name", help="the model's name; by default the artifact folder's")
+    train.add_argument(
+        "--criterion", choices=("f1", "mcc"), default="f1", help="what thresholds are chosen for"
+    )
+    train.add_argument("--image-encoder", default="efficientnet-lite0", help="or torchvision/<model>")
+    train.add_argument("--word-vectors", type=Path, help="word2vec binary file, such as Google's (lstm_cnn)")
+    train.add_argument("--work", type=Path, help="caches and checkpoints; by default <artifact>.work")
+    train.add_argument(
+        "--progress", type=Path, help="file that gets a line of JSON at each step worth telling"
+    )
+    train.add_argument("--device", help="cpu, cuda, cuda:1 ...; by default the first GPU, else the CPU")
+    train.add_argument(
+        "--threads", type=_positive, help="of the CPU; figures repeat exactly for the same number"
+    )
+    train.add_argument("--lifeline", action="store_true", help="end when standard input is closed")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="judge an artifact on a part of a snapshot")
+    evaluate.add_argument("artifact", type=Path)
+    evaluate.add_argument("snapshot", type=Path)
+    evaluate.add_argument("--part", choices=("val", "test"), default="test")
+    evaluate.add_argument("--output", type=Path, help="write the figures as JSON to this file")
+    evaluate.add_argument("--device")
+    evaluate.set_defaults(run=_evaluate)
+
+    predict = commands.add_parser("predict", help="predict the genres of one film")
+    predict.add_argument("artifact", type=Path)
+    predict.add_argument("--title", default="")
+    predict.add_argument("--overview", default="")
+    predict.add_argument("--poster", type=Path, help="a JPEG, PNG or WebP file")
+    predict.add_argument("--json", action="store_true")
+    predict.add_argument("--device")
+    predict.set_defaults(run=_predict)
+
+    describe = commands.add_parser("describe", help="say what an artifact is, after checking its hashes")
+    describe.add_argument("artifact", type=Path)
+    describe.add_argument("--json", action="store_true")
+    describe.set_defaults(run=_describe)
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not above 0")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is below 0")
+    return number
+
+
+def _snapshot(options: argparse.Namespace) -> None:
+    from ml_core.dataset import build_snapshot
+
+    report = build_snapshot(
+        table=options.csv,
+        snapshot=options.snapshot,
+        posters=options.posters,
+        splits=options.splits,
+        seed=options.seed,
+    )
+    print(
+        f"{report.films:,} films with {report.posters:,} posters written to {options.snapshot} ({report.sha256[:16]})"
+    )
+    for reason, count in sorted(report.left_out.items()):
+        print(f"{count:,} rows left out: {reason}")
+
+
+def _train(options: argparse.Namespace) -> None:
+    if options.lifeline:
+        _end_with_standard_input()
+    from ml_core.devices import keep_freed_memory
+    from ml_core.recipes import TrainingRequest
+    from ml_core.recipes.running import Reporter, alone_in, set_threads
+
+    keep_freed_memory()
+    set_threads(options.threads)
+    work = options.work or options.artifact.with_name(f"{options.artifact.name}.work")
+    with alone_in(work), Reporter(options.progress) as report:
+        request = TrainingRequest(
+            snapshot=options.snapshot,
+            artifact=options.artifact,
+            work=work,
+            name=options.name or options.artifact.resolve().name,
+            epochs=options.epochs,
+            tune_epochs=options.tune_epochs,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            device=options.device,
+            criterion=options.criterion,
+            image_encoder=options.image_encoder,
+            word_vectors=options.word_vectors,
+            progress=report,
+        )
+        sha256 = NETWORKS[options.network].load_recipe()(request)
+        report({"stage": "done", "artifact": str(options.artifact), "sha256": sha256})
+
+
+def _end_with_standard_input() -> None:
+    """End at once when the parent that holds our standard input is gone, however it went."""
+
+    def wait() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        os._exit(3)
+
+    threading.Thread(target=wait, daemon=True, name="lifeline").start()
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from ml_core.judging import judge
+
+    report = judge(options.artifact, options.snapshot, part=options.part, device=options.device)
+    if options.output is not None:
+        options.output.write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
+    print(
+        f"{'inputs shown':<16} {'films':>6} {'ROC AUC':>8} {'mAP':>6} {'micro':>6} {'macro':>6} {'samples':>7} {'ECE':>6}"
+    )
+    for name in INPUT_SETS:
+        if name in report:
+            row = report[name]
+            figures = [row["macro_roc_auc"], row["mean_average_precision"]]
+            figures += [row["f1"][average] for average in ("micro", "macro", "samples")]
+            figures.append(row["expected_calibration_error"])
+            cells = ["-" if value is None else f"{value:.4f}" for value in figures]
+            print(
+                f"{name:<16} {row['films']:>6} {cells[0]:>8} {cells[1]:>6} "
+                + " ".join(f"{c:>6}" for c in cells[2:])
+            )
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from ml_core.predictor import FilmInput, Predictor
+
+    poster = options.poster.read_bytes() if options.poster else None
+    predictor = Predictor.load(options.artifact, device=options.device)
+    result = predictor.predict([FilmInput(options.title, options.overview, poster=poster)])
+    names = {label.tmdb_id: label.name for label in LABELS}
+    rows = [
+        {"tmdb_id": tmdb_id, "name": names[tmdb_id], "probability": p, "threshold": t, "predicted": yes}
+        for tmdb_id, p, t, yes in zip(
+            predictor.label_ids,
+            result.probabilities[0].round(4).tolist(),
+            result.thresholds[0].round(4).tolist(),
+            result.predicted[0].tolist(),
+            strict=True,
+        )
+    ]
+    if options.json:
+        answer: dict[str, Any] = {
+            "genres": rows,
+            "inputs_used": list(result.inputs_used[0]),
+            "poster_error": result.poster_errors[0],
+            "model": predictor.description.name,
+        }
+        print(json.dumps(answer, indent=1))
+        return
+    if result.poster_errors[0]:
+        print(f"The poster was not used: {result.poster_errors[0]}")
+    print(f"Inputs used: {', '.join(result.inputs_used[0]) or 'none'}")
+    for row in sorted(rows, key=lambda row: -row["probability"]):
+        print(
+            f"{'*' if row['predicted'] else ' '} {row['name']:<16} {row['probability']:.3f}  ({row['threshold']:.3f})"
+        )
+
+
+def _describe(options: argparse.Namespace) -> None:
+    description = ArtifactDescription.read(options.artifact)
+    if options.json:
+        answer = {
+            "name": description.name,
+            "network": description.network,
+            "created": description.created,
+            "sha256": description.sha256,
+            "size_bytes": description.size_bytes,
+            "label_ids": list(description.label_ids),
+            "label_names": [
+                LABEL_NAMES[[label.tmdb_id for label in LABELS].index(i)] for i in description.label_ids
+            ],
+            "thresholds": {name: list(vector) for name, vector in description.thresholds.items()},
+            "encoders": description.config.get("encoders", {}),
+            "films": {part: len(ids) for part, ids in description.films.items()},
+            "files": dict(description.files),
+            "metrics": dict(description.metrics),
+        }
+        print(json.dumps(answer, indent=1))
+        return
+    films = ", ".join(f"{len(ids):,} {part}" for part, ids in description.films.items())
+    print(f"{description.name}: network {description.network}, written {description.created}")
+    print(f"{description.size_bytes / 2**20:.1f} MB, SHA-256 {description.sha256}, films {films}")
+    for name, report in description.metrics.get("test", {}).items():
+        auc = report["macro_roc_auc"]
+        print(
+            f"  {name:<16} {report['films']:>6} test films, macro ROC AUC {'-' if auc is None else f'{auc:.4f}'}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

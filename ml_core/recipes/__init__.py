@@ -1,0 +1,33 @@
+"""Recipes: how each network goes from a snapshot to an artifact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_core.thresholds import Criterion
+from ml_core.training import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRequest:
+    """What a training is asked to do. ``None`` leaves the choice to the recipe.
+
+    ``work`` holds caches and checkpoints; a training that is asked for again with the same ``work`` goes on from its
+    last checkpoint. ``tune_epochs`` are passes over the films in which the sentence encoder's own layers are tuned (0
+    leaves it as it came). ``word_vectors`` is a file in word2vec's binary format for the article's network.
+    """
+
+    snapshot: Path
+    artifact: Path
+    work: Path
+    name: str
+    epochs: int | None = None
+    tune_epochs: int = 0
+    batch_size: int | None = None
+    seed: int = 0
+    device: str | None = None
+    criterion: Criterion = "f1"
+    image_encoder: str = "efficientnet-lite0"
+    word_vectors: Path | None = None
+    progress: Progress | None = None

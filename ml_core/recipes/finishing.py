@@ -1,0 +1,162 @@
+"""From trained weights to an artifact: calibration and thresholds from validation films, figures from test films."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_core.artifact import write_artifact
+from ml_core.bootstrap import bootstrap_interval
+from ml_core.calibration import Calibration, TemperatureCalibration, fit_calibration
+from ml_core.evaluation import evaluate, macro_roc_auc, mean_average_precision, precision_recall_f1
+from ml_core.inputs import INPUT_SETS, InputSet
+from ml_core.labels import LABEL_IDS
+from ml_core.model_card import model_card
+from ml_core.recipes import TrainingRequest
+from ml_core.snapshot import PARTS, Part, Snapshot
+from ml_core.thresholds import DEFAULT_THRESHOLD, apply_thresholds, choose_thresholds
+from ml_core.training import Rows
+
+# Logits ``(rows, 18)`` of the trained network with exactly one set of inputs shown.
+Logits = Callable[[Rows, InputSet], NDArray[np.float32]]
+
+# Fewer validation films than this say less about a set of inputs than the network's own probabilities do.
+_FEWEST_TO_CALIBRATE = 20
+# Draws of the intervals in metrics.json: their ends move by less than 0.001 from there to 1,000.
+_DRAWS = 300
+# The percentiles of draws from a handful of films are not intervals of anything.
+_FEWEST_FOR_INTERVALS = 100
+
+
+def finish(
+    request: TrainingRequest,
+    *,
+    snapshot: Snapshot,
+    logits: Logits,
+    has_poster: NDArray[np.bool_],
+    reads_title: bool,
+    network: str,
+    network_config: Mapping[str, Any],
+    weights: Mapping[str, NDArray[Any]],
+    training: Mapping[str, Any],
+    config: Mapping[str, Any],
+    extra: Mapping[str, Any] | None = None,
+) -> str:
+    """Calibrate, choose thresholds, evaluate and write the artifact; returns the SHA-256 that names it.
+
+    ``has_poster`` ``(films,)`` says where a poster could be decoded. Weights are stored in half precision.
+    """
+    labels = snapshot.labels
+    prior = labels[snapshot.rows("train")].mean(axis=0)
+    shown = _shown(snapshot, has_poster, reads_title)
+    calibrations: dict[InputSet, Calibration] = {}
+    thresholds: dict[InputSet, NDArray[np.float32]] = {}
+    val = snapshot.rows("val")
+    for name in INPUT_SETS:
+        rows = val[shown[name][val]]
+        if len(rows) < _FEWEST_TO_CALIBRATE:
+            calibrations[name] = TemperatureCalibration((1.0,) * len(LABEL_IDS))
+            thresholds[name] = np.full(len(LABEL_IDS), DEFAULT_THRESHOLD, dtype=np.float32)
+            continue
+        raw = logits(rows, name)
+        calibrations[name] = fit_calibration(raw, labels[rows], seed=request.seed)
+        thresholds[name] = choose_thresholds(calibrations[name].apply(raw), labels[rows], request.criterion)
+
+    def part_metrics(part: Part) -> dict[str, Any]:
+        report: dict[str, Any] = {}
+        for name in INPUT_SETS:
+            rows = snapshot.rows(part)
+            rows = rows[_judged(name, shown, snapshot)[rows]]
+            if len(rows):
+                probabilities = calibrations[name].apply(logits(rows, name))
+                report[name] = evaluate(probabilities, labels[rows], thresholds[name], prior=prior)
+                if part == "test" and len(rows) >= _FEWEST_FOR_INTERVALS:
+                    report[name]["intervals"] = _intervals(probabilities, labels[rows], thresholds[name])
+        return report
+
+    metrics = {"test": part_metrics("test"), "val": part_metrics("val"), "training": dict(training)}
+    whole_config = {
+        "name": request.name,
+        "network": network,
+        "network_config": dict(network_config),
+        "label_ids": list(LABEL_IDS),
+        "thresholds": {name: [float(value) for value in vector] for name, vector in thresholds.items()},
+        "threshold_criterion": request.criterion,
+        "calibration": {name: calibration.to_json() for name, calibration in calibrations.items()},
+        "prior": [float(value) for value in prior],
+        "snapshot": {"sha256": snapshot.sha256, "counts": snapshot.counts},
+        "seed": request.seed,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **config,
+    }
+    ids = snapshot.tmdb_ids
+    films = {part: [int(number) for number in ids[snapshot.rows(part)] if number] for part in PARTS}
+    return write_artifact(
+        request.artifact,
+        config=whole_config,
+        metrics=metrics,
+        films=films,
+        weights=weights,
+        model_card=model_card(whole_config, metrics),
+        extra=extra,
+    )
+
+
+def half(state: Mapping[str, Any], prefix: str = "") -> dict[str, NDArray[Any]]:
+    """A state dict as NumPy arrays in half precision, whole numbers as they are."""
+    arrays = {}
+    for name, tensor in state.items():
+        array = tensor.detach().cpu().numpy()
+        arrays[prefix + name] = array.astype(np.float16) if array.dtype.kind == "f" else array
+    return arrays
+
+
+def _shown(
+    snapshot: Snapshot, has_poster: NDArray[np.bool_], reads_title: bool
+) -> dict[InputSet, NDArray[np.bool_]]:
+    """For which films a set of inputs can be shown at all, whatever else they have."""
+    overview = snapshot.has_overview
+    title = np.array([bool(text) for text in snapshot.texts("title")]) & reads_title
+    return {
+        "overview_poster": overview & has_poster,
+        "overview": overview,
+        "title_poster": title & has_poster,
+        "title": title,
+        "poster": has_poster,
+    }
+
+
+def _judged(
+    name: InputSet, shown: Mapping[InputSet, NDArray[np.bool_]], snapshot: Snapshot
+) -> NDArray[np.bool_]:
+    """On which films a set of inputs is judged: poster and title on those that have no overview in truth."""
+    mask = shown[name]
+    return mask & ~snapshot.has_overview if name == "title_poster" else mask
+
+
+def _intervals(
+    probabilities: NDArray[np.float32], labels: NDArray[np.float32], thresholds: NDArray[np.float32]
+) -> dict[str, Any]:
+    """95 % bootstrap intervals over films of the figures that the promises name."""
+
+    def f1(average: str) -> Callable[[NDArray[Any], NDArray[Any]], float]:
+        def metric(p: NDArray[Any], y: NDArray[Any]) -> float:
+            return float(precision_recall_f1(apply_thresholds(p, thresholds), y)["f1"][average])
+
+        return metric
+
+    metrics = {
+        "macro_roc_auc": macro_roc_auc,
+        "mean_average_precision": mean_average_precision,
+        "f1_micro": f1("micro"),
+        "f1_macro": f1("macro"),
+        "f1_samples": f1("samples"),
+    }
+    return {
+        name: bootstrap_interval(metric, probabilities, labels, n=_DRAWS).to_json()
+        for name, metric in metrics.items()
+    }
