@@ -199,7 +199,6 @@ def _waiting_client() -> redis.Redis:
             url,
             socket_connect_timeout=broker.CONNECT_SECONDS,
             socket_timeout=settings.ONLINE_TIMEOUT_SECONDS * 2,
-            socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
         )
     return _waiting_clients[url]
