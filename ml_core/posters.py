@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +130,7 @@ class DecodedPosters:
     @property
     def usable(self) -> NDArray[np.bool_]:
         """Whether each film has pixels, shape ``(films,)``."""
-        return cast(NDArray[np.bool_], self.places >= 0)
+        return self.places >= 0
 
     def batch(self, rows: NDArray[np.int64]) -> Pixels:
         """Pixels of those films, ``(len(rows), 3, height, width)``; black where there is no poster."""

@@ -93,12 +93,7 @@ class SnapshotWriter:
         self._rows: list[dict[str, Any]] = []
         self._posters: list[dict[str, Any]] = []
         self._digests: list[tuple[int, int, bytes]] = []
-        self._counts = {
-            "films": 0,
-            "posters": 0,
-            "with_overview": 0,
-            **dict.fromkeys(PARTS, 0),
-        }
+        self._counts: dict[str, int] = dict.fromkeys(("films", "posters", "with_overview", *PARTS), 0)
         self._offset = 0
         self.sha256 = ""
 
@@ -289,7 +284,7 @@ class Snapshot:
     @property
     def has_poster(self) -> NDArray[np.bool_]:
         """Whether each film has a poster, shape ``(films,)``."""
-        return cast(NDArray[np.bool_], self._poster_rows >= 0)
+        return self._poster_rows >= 0
 
     @property
     def has_overview(self) -> NDArray[np.bool_]:

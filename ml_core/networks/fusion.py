@@ -7,7 +7,6 @@ embedding, and 18 logits. A missing input is not zeros put in its place but a ga
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -80,5 +79,5 @@ def _projection(width: int, config: FusionConfig) -> nn.Module:
 def initialise_output(network: FusionNetwork, frequencies: Tensor) -> None:
     """Start the output at the genres' frequencies ``(18,)``, so that the first steps need not learn them."""
     with torch.no_grad():
-        network.output.bias.copy_(torch.logit(cast(Tensor, frequencies).clamp(1e-3, 1 - 1e-3)))
+        network.output.bias.copy_(torch.logit(frequencies.clamp(1e-3, 1 - 1e-3)))
         network.output.weight.mul_(0.1)

@@ -94,7 +94,9 @@ def finish(
         **config,
     }
     ids = snapshot.tmdb_ids
-    films = {part: [int(number) for number in ids[snapshot.rows(part)] if number] for part in PARTS}
+    films: dict[str, list[int]] = {
+        part: [int(number) for number in ids[snapshot.rows(part)] if number] for part in PARTS
+    }
     return write_artifact(
         request.artifact,
         config=whole_config,
