@@ -8,6 +8,7 @@ from django.urls import URLPattern, path
 from predictor.views.accounts import ChangePassword, LogIn, revoke, tokens
 from predictor.views.browse import browse, facets
 from predictor.views.compare import compare
+from predictor.views.data import chart, data
 from predictor.views.film import film
 from predictor.views.models import model, models
 from predictor.views.try_it import try_it
@@ -15,6 +16,8 @@ from predictor.views.try_it import try_it
 urlpatterns: list[URLPattern] = [
     path("", browse, name="browse"),
     path("facets/", facets, name="facets"),
+    path("data/", data, name="data"),
+    path("data/<slug:name>/<slug:scheme>-<slug:width>.svg", chart, name="chart"),
     path("films/<int:film_id>/", film, name="film-by-id"),
     path("films/<int:film_id>-<slug:slug>/", film, name="film"),
     path("compare/", compare, name="compare"),
