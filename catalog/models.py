@@ -48,6 +48,10 @@ class Poster(models.Model):
     def __str__(self) -> str:
         return f"{self.sha256[:12]} ({self.width}x{self.height})"
 
+    def get_absolute_url(self) -> str:
+        """Address of the file; it changes with the content, so it may be kept for good."""
+        return self.file.url
+
 
 class Film(models.Model):
     """A film as TMDB knows it. Every write goes through `catalog.importing`, which keeps the derived columns."""

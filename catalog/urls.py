@@ -1,3 +1,13 @@
-from django.urls import URLPattern
+"""Addresses of the catalog's own: the posters' files."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import URLPattern, re_path
+
+from catalog import media
+
+urlpatterns: list[URLPattern] = [
+    re_path(
+        r"^media/posters/(?P<folder>[0-9a-f]{2})/(?P<sha256>[0-9a-f]{64})\.(?P<extension>jpg|png|webp)$",
+        media.poster_file,
+        name="poster-file",
+    )
+]
