@@ -36,6 +36,12 @@ class Row:
     fields: dict[str, str]
 
 
+def check_header(file: IO[bytes], *, required: tuple[str, ...]) -> None:
+    """Raises `CsvError` when the file's first line is no header with these columns."""
+    header = _Lines(file).next()
+    _header(header[1] if header else b"", required)
+
+
 def read_rows(file: IO[bytes], *, required: tuple[str, ...]) -> Iterator[Row | Rejection]:
     """Split a file in records, finding its feet again after a quote that was never closed.
 

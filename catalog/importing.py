@@ -25,6 +25,7 @@ __all__ = [
     "end_run",
     "input_hash",
     "record_rejections",
+    "save_facts",
     "set_poster",
     "start_run",
     "upsert_films",
@@ -88,6 +89,16 @@ def set_poster(film: Film, poster: Poster | None) -> None:
         film.poster = poster
         film.input_hash = derived_fields(film)["input_hash"]
         film.save(update_fields=["poster", "input_hash"])
+
+
+def save_facts(film: Film) -> None:
+    """Bring what is derived from a film in line after its facts or genres were edited by hand."""
+    with transaction.atomic():
+        lock_writing()
+        for name, value in derived_fields(film).items():
+            setattr(film, name, value)
+        film.label_ids = sorted(film.genres.filter(is_label=True).values_list("id", flat=True))
+        film.save()
 
 
 def _batches(items: Iterable[FilmRecord | Rejection], size: int) -> Iterator[list[FilmRecord | Rejection]]:

@@ -14,10 +14,6 @@ from catalog.records import ImportCounts
 from catalog.runs import holding
 
 
-class ImportCancelled(Exception):  # noqa: N818 - nothing went wrong
-    """Raised between two batches by whoever is asked whether to go on."""
-
-
 def import_kaggle(
     *,
     path: Path,
@@ -28,10 +24,10 @@ def import_kaggle(
 ) -> ImportCounts:
     """Import a CSV of Kaggle's shape, and a folder of posters where one is given, as the given run.
 
-    ``on_films`` and ``on_posters`` are called after each batch; what they raise ends the import, and `ImportCancelled`
-    leaves the run cancelled. Raises `CsvError` when the file is no such CSV and `OSError` when something cannot be read;
-    the run is then failed with the reason. A process that was killed leaves its run to `close_interrupted_runs`;
-    importing again finds what was written, and goes on.
+    ``on_films`` and ``on_posters`` are called after each batch; what they raise ends the import, its run still open. Raises
+    `CsvError` when the file is no such CSV and `OSError` when something cannot be read; the run is then failed with the
+    reason. A process that was killed leaves its run to `close_interrupted_runs`; importing again finds what was
+    written, and goes on.
     """
     with holding(run):
         start_run(run, total=count_lines(path) if path.is_file() else None)
@@ -39,7 +35,7 @@ def import_kaggle(
             counts = upsert_films(read_films(path), run=run, on_batch=on_films)
             if posters is not None:
                 import_posters(folder=posters, run=run, on_batch=on_posters)
-        except ImportCancelled:
+        except KeyboardInterrupt:
             end_run(run, ImportRun.State.CANCELLED)
             raise
         except (CsvError, OSError) as error:
