@@ -278,6 +278,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Films, what the model says of their genres, and predictions on request.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,  # a file goes in as bytes and comes out as an address
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

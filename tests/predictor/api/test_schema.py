@@ -1,0 +1,142 @@
+"""The schema says all that a client must know; its page is readable under the site's content security policy."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+import yaml
+from drf_spectacular.validation import validate_schema
+
+from predictor.api.urls import urlpatterns
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture
+def schema(anonymous):
+    return yaml.safe_load(anonymous.get("/api/v1/schema/").content)
+
+
+def operations(schema):
+    return [
+        (path, method, operation)
+        for path, item in schema["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    ]
+
+
+def test_the_schema_is_valid_openapi_3(schema):
+    validate_schema(schema)
+
+
+def test_the_schema_comes_as_yaml_and_as_json(anonymous, schema):
+    for response in (
+        anonymous.get("/api/v1/schema/?format=json"),
+        anonymous.get("/api/v1/schema/", headers={"Accept": "application/vnd.oai.openapi+json"}),
+    ):
+        assert response["Content-Type"].startswith("application/vnd.oai.openapi+json")
+        assert response.json() == schema
+
+
+def test_every_address_is_described(schema):
+    described = {path.removeprefix("/api/v1/") for path in schema["paths"]}
+    served = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(p.pattern)) for p in urlpatterns}
+    assert served - described == {"schema/", "docs/", ""} - described
+
+
+def test_every_operation_says_how_it_fails(schema):
+    for path, method, operation in operations(schema):
+        responses = operation["responses"]
+        failures = {status for status in responses if status >= "400"}
+        assert {"400", "401", "500", "503"} <= failures, (path, method)
+        assert ("404" in failures) == ("{" in path), (path, method)
+        for status in failures:
+            assert responses[status]["content"] == {
+                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+            }, (path, method, status)
+            assert ("headers" in responses[status]) == (status in {"429", "503"})
+
+
+def test_predict_takes_json_and_forms_and_names_its_refusals(schema):
+    predict = schema["paths"]["/api/v1/predict/"]["post"]
+    assert set(predict["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
+    assert set(predict["responses"]) >= {"200", "400", "413", "415", "422", "429", "503"}
+    poster = schema["components"]["schemas"]["PredictFormRequest"]["properties"]["poster"]
+    assert poster["format"] == "binary"
+
+
+def test_token_and_session_are_described_and_required_where_they_are(schema):
+    assert set(schema["components"]["securitySchemes"]) == {"token", "cookieAuth"}
+    for path, method, operation in operations(schema):
+        open_to_all = {} in operation["security"]
+        assert open_to_all == ("/me/" not in path), (path, method)
+
+
+def test_operations_have_a_name_and_a_sentence(schema):
+    names = [operation["operationId"] for _, _, operation in operations(schema)]
+    assert len(set(names)) == len(names)
+    assert all(operation["description"].strip() for _, _, operation in operations(schema))
+
+
+def test_the_way_in_leads_somewhere(anonymous, db):
+    for name, address in anonymous.get("/api/v1/").json().items():
+        status = anonymous.get(address).status_code
+        assert status == {"predict": 405, "tokens": 401}.get(name, 200), name
+
+
+def test_the_page_needs_nothing_inline_and_nothing_from_elsewhere(anonymous):
+    response = anonymous.get("/api/v1/docs/")
+    page = response.content.decode()
+    assert "'unsafe-inline'" not in response["Content-Security-Policy"]
+    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", page)
+    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", page)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium on this machine")
+def test_the_page_renders_in_a_browser_without_a_violation(live_server):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=[
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        page = browser.new_page()
+        complaints: list[str] = []
+        elsewhere: list[str] = []
+        page.on(
+            "console", lambda message: complaints.append(message.text) if message.type == "error" else None
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith((live_server.url, "data:", "blob:"))
+                else elsewhere.append(request.url)
+            ),
+        )
+        page.goto(f"{live_server.url}/api/v1/docs/")
+        page.wait_for_selector("#operations-predictions-predict", timeout=60_000)
+        page.click("#operations-predictions-predict .opblock-summary-control")
+        page.wait_for_selector("#operations-predictions-predict .responses-table")
+        page.click("#operations-predictions-predict .try-out__btn")
+        page.wait_for_selector("#operations-predictions-predict .execute")
+        operations_shown = page.locator(".opblock").count()
+        browser.close()
+    assert operations_shown == 12
+    assert complaints == []
+    assert elsewhere == []
