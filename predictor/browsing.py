@@ -216,6 +216,24 @@ def matching_films(filters: FilmFilters, version: ModelVersion | None) -> FilmQu
     return films
 
 
+def ordered_films(filters: FilmFilters, version: ModelVersion | None) -> tuple[FilmQuerySet, list[str]]:
+    """The list's films in its order, with what cards show of them; and the columns of that order."""
+    sort = sort_of(filters)
+    films = matching_films(filters, version)
+    if sort.name == RELEVANCE:
+        films = films.with_relevance(filters.query)
+    columns = [sort.column, *(["popularity"] if sort.name == RELEVANCE else []), sort.tie_break]
+    order = [
+        OrderBy(F(column), descending=sort.descending, nulls_last=column == "shown__surprise" or None)
+        for column in columns
+    ]
+    shown = {f"shown_{name}": F(f"shown__{name}") for name in _SHOWN}
+    return (
+        films.annotate(**shown).order_by(*order).select_related("poster").defer(*_NOT_SHOWN),
+        columns,
+    )
+
+
 def film_page(
     filters: FilmFilters, version: ModelVersion | None, *, cursor: str = "", size: int = PAGE_SIZE
 ) -> FilmPage:
@@ -225,40 +243,27 @@ def film_page(
         CursorError: the cursor belongs to other filters or another sort, or to nothing.
     """
     sort = sort_of(filters)
-    films = matching_films(filters, version)
-    if sort.name == RELEVANCE:
-        films = films.with_relevance(filters.query)
-    columns = [sort.column, *(["popularity"] if sort.name == RELEVANCE else []), sort.tie_break]
+    films, columns = ordered_films(filters, version)
     if cursor:
         films = films.after(
             [F(column) for column in columns],
             _cursor_values(cursor, filters, sort),
             descending=sort.descending,
         )
-    films = films.order_by(
-        *(
-            OrderBy(F(column), descending=sort.descending, nulls_last=column == "shown__surprise" or None)
-            for column in columns
-        )
-    ).annotate(**{f"shown_{name}": F(f"shown__{name}") for name in _SHOWN})
-    rows = list(
-        films.select_related("poster").defer("overview", "search", "folded_titles", "folded_overview")[
-            : size + 1
-        ]
-    )
+    rows = list(films[: size + 1])
     more = len(rows) > size
     del rows[size:]
-    return FilmPage(films=rows, next_cursor=_cursor(rows[-1], columns, filters) if more else None)
+    return FilmPage(films=rows, next_cursor=cursor_after(rows[-1], columns, filters) if more else None)
 
 
 _SHOWN = ("predicted", "hits", "misses", "extras", "surprise", "part")
+_NOT_SHOWN = ("overview", "tagline", "search", "folded_titles", "folded_overview")
 
 
-def _cursor(film: Film, columns: list[str], filters: FilmFilters) -> str:
-    values = [
-        _json(getattr(film, {"shown__surprise": "shown_surprise", "shown__film_id": "id"}.get(c, c)))
-        for c in columns
-    ]
+def cursor_after(film: Film, columns: list[str], filters: FilmFilters) -> str:
+    """The cursor of what comes after this film of the list that has these filters and is sorted by these columns."""
+    shown = {"shown__surprise": "shown_surprise", "shown__film_id": "id"}
+    values = [_json(getattr(film, shown.get(column, column))) for column in columns]
     return signing.Signer(salt=_CURSOR_SALT).sign_object([filters.fingerprint(), *values])
 
 
