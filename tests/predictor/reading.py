@@ -10,6 +10,7 @@ from django.http import HttpResponse
 
 def page_text(response: HttpResponse, *, status: int = 200) -> str:
     """The page's text, tags and runs of space made one space each. Fails where the status is another."""
-    assert response.status_code == status, response.status_code
     page = re.sub(r"(?s)<(script|style)\b.*?</\1>", " ", response.content.decode())
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+    assert response.status_code == status, text
+    return text
