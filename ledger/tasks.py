@@ -82,7 +82,8 @@ def _work_on(chunk: chunks.ClaimedChunk, handler: Handler) -> None:
         except Exception as error:
             log.exception("chunk failed", attempt=chunk.attempt)
             # After a lost connection the ledger must hear of it over a new one.
-            connection.close_if_unusable_or_obsolete()
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
             chunks.fail(chunk, f"{type(error).__name__}: {error}"[:2000])
 
 

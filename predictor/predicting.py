@@ -164,6 +164,7 @@ def write_predictions(predictions: Sequence[FilmPrediction], *, version: ModelVe
             ) ON COMMIT DELETE ROWS
             """
         )
+        cursor.execute("DELETE FROM new_prediction")  # of an earlier call in the same transaction
         with cursor.copy(f"COPY new_prediction ({_COLUMNS}) FROM STDIN") as copy:
             for prediction in predictions:
                 copy.write_row(_row(prediction))

@@ -124,14 +124,14 @@ def start_worker(
     workers: list[Worker] = []
     logs: list[IO[bytes]] = []
 
-    def start(queue: str, *, ready: bool = True, **environment: str) -> Worker:
+    def start(queue: str, *, ready: bool = True, options: tuple[str, ...] = (), **environment: str) -> Worker:
         log = tmp_path / f"worker-{queue}-{len(workers)}.log"
         output = log.open("wb")
         logs.append(output)
         command = [
             *(sys.executable, "-m", "celery", "-A", "genresite", "worker", "--pool", "solo"),
             *("--queues", queue, "--hostname", f"{queue}{len(workers)}@%h", "--loglevel", "INFO"),
-            *("--without-gossip", "--without-mingle"),
+            *("--without-gossip", "--without-mingle", *options),
         ]
         process = subprocess.Popen(
             command,
