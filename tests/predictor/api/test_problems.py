@@ -50,6 +50,14 @@ def test_what_only_reads_allows_no_other_method(path, method, who, request, asse
 
 
 @pytest.mark.django_db
+def test_head_answers_like_get_without_a_body(anonymous):
+    for path in ("/api/v1/films/", "/api/v1/genres/"):
+        response = anonymous.head(path)
+        assert (response.status_code, response.content) == (200, b"")
+    assert anonymous.head("/api/v1/me/tokens/").status_code == 401
+
+
+@pytest.mark.django_db
 def test_any_accept_header_gets_json(anonymous):
     for accept in ("text/html", "application/xml", "*/*;q=0", "nonsense", "image/" + "x" * 10_000):
         response = anonymous.get("/api/v1/models/?format=xml", headers={"Accept": accept})

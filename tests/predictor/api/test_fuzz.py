@@ -1,0 +1,143 @@
+"""A fuzzer reads the schema and asks for everything it allows, and for what it does not (promise 14).
+
+No answer may be an error of the server's, nor anything that the schema does not describe: neither in status, nor in
+type, nor in body. Every example is asked in process and on the real database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from hypothesis import HealthCheck, settings
+from knox.models import AuthToken
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from catalog.models import Film
+from genresite.wsgi import application
+from predictor.models import ModelVersion
+from tests.factories import make_film, make_poster, make_prediction, make_version
+
+QUICK, THOROUGH = 15, 200
+CONFORMANCE = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+api = schemathesis.openapi.from_wsgi(
+    "/api/v1/schema/?format=json",
+    application,
+    config=SchemathesisConfig.from_dict({"generation": {"mode": "all"}}),
+    headers={"Host": "127.0.0.1"},
+)
+# Films, predictions and tokens of one test outlive its examples: that is what a fuzzed site looks like, too.
+ANY_FIXTURE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much]
+
+
+@pytest.fixture(autouse=True)
+def _one_transaction() -> Iterator[None]:
+    """As Django's own test client sees to: a request's end does not close the test's connection."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.fixture
+def _site(db: None, broker: Any, settings: Any) -> None:
+    """A few films of every kind, and nobody throttled."""
+    settings.PREDICT_RATE_ANONYMOUS = settings.PREDICT_RATE_USER = "1000000/s"
+    fill_site()
+
+
+def fill_site() -> None:
+    version = make_version(metrics={"macro_roc_auc": 0.9})
+    make_prediction(
+        make_film(genres=["Drama", "War"], poster=make_poster(), release_date="1942-11-26"),
+        version,
+        probabilities={"Drama": 0.9, "Crime": 0.7},
+    )
+    make_prediction(make_film(genres=[]), version)
+    make_film(adult=True, overview="", runtime=90)
+
+
+def headers_of(request: pytest.FixtureRequest, who: str) -> dict[str, str]:
+    """The headers of each kind of caller: anonymous, user or admin."""
+    if who == "anonymous":
+        return {}
+    _, token = AuthToken.objects.create(user=request.getfixturevalue(who))
+    return {"Authorization": f"Token {token}"}
+
+
+@pytest.fixture
+def user_headers(request: pytest.FixtureRequest, _site: None) -> dict[str, str]:
+    return headers_of(request, "user")
+
+
+@pytest.fixture(params=["anonymous", "user", "admin"])
+def headers(request: pytest.FixtureRequest, _site: None) -> dict[str, str]:
+    return headers_of(request, request.param)
+
+
+@pytest.fixture
+def films(_site: None) -> list[int]:
+    return list(Film.objects.values_list("pk", flat=True))
+
+
+def ask(case: Case, *, headers: dict[str, str], films: list[int]) -> None:
+    """One example. Half of those that name a film or a model name one that there is."""
+    there = {"film_id": films, "version_id": list(ModelVersion.objects.values_list("pk", flat=True))}
+    for name, keys in there.items():
+        number = case.path_parameters.get(name)
+        if isinstance(number, int) and number % 2:
+            case.path_parameters[name] = keys[number % len(keys)]
+    response = case.call(headers={"Host": "127.0.0.1"} | headers)
+    checks: list[Callable[..., Any]] = list(CONFORMANCE)
+    if not (response.status_code == 503 and case.operation.label == "POST /api/v1/predict/"):
+        # 503 is an answer there: no worker runs, or it is busy. The schema has to say so, which is checked.
+        checks.append(not_a_server_error)
+    case.validate_response(response, checks=checks)
+
+
+@api.parametrize()
+@settings(max_examples=QUICK, deadline=None, suppress_health_check=ANY_FIXTURE, database=None)
+def test_no_answer_is_outside_the_schema(case: Case, user_headers: dict[str, str], films: list[int]) -> None:
+    ask(case, headers=user_headers, films=films)
+
+
+@pytest.mark.slow
+@api.parametrize()
+@settings(max_examples=THOROUGH, deadline=None, suppress_health_check=ANY_FIXTURE, database=None)
+def test_no_answer_is_outside_the_schema_however_long_one_tries(
+    case: Case, headers: dict[str, str], films: list[int]
+) -> None:
+    ask(case, headers=headers, films=films)
+
+
+@pytest.fixture
+def working_site(champion: Any, start_worker: Any, settings: Any) -> None:
+    settings.PREDICT_RATE_ANONYMOUS = "1000000/s"
+    start_worker("predict")
+
+
+@pytest.mark.slow
+@api.include(path="/api/v1/predict/").parametrize()
+@settings(max_examples=THOROUGH, deadline=None, suppress_health_check=ANY_FIXTURE, database=None)
+def test_a_real_worker_answers_only_within_the_schema(case: Case, working_site: None) -> None:
+    response = case.call(headers={"Host": "127.0.0.1"})
+    case.validate_response(response, checks=[*CONFORMANCE, not_a_server_error])
