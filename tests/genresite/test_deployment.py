@@ -31,7 +31,7 @@ ELSEWHERE = {"PATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 def variables_read() -> set[str]:
     """Every environment variable that the settings and the private servers read."""
     names: set[str] = set()
-    for path in [PROJECT / "genresite" / "settings.py", PROJECT / "genresite" / "embedded.py"]:
+    for path in [PROJECT / "genresite" / "settings.py", *(PROJECT / "genresite" / "embedded").glob("*.py")]:
         names |= set(re.findall(r"""env(?:\.\w+)?\(\s*"([A-Z_]+)\"""", path.read_text()))
         names |= set(re.findall(r"""environ(?:\.get\(|\[)"([A-Z_]+)\"""", path.read_text()))
     return names
