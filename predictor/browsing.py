@@ -17,13 +17,14 @@ from urllib.parse import urlencode
 from django.core import signing
 from django.db.models import F, FilteredRelation, FloatField, OrderBy, Q, Value
 from django.db.models.expressions import Combinable
+from django.db.models.functions import Cast
 
 from catalog.models import Film
 from catalog.querysets import FilmQuerySet
 from predictor.models import ModelPointers, ModelVersion, RealField
 
-# Rows of two, three, four and six posters all come out even.
-PAGE_SIZE = 36
+# Rows of two, three, four, six and eight posters all come out even.
+PAGE_SIZE = 24
 BEST = "best"
 RELEVANCE = "relevance"
 _CURSOR_SALT = "predictor.browsing.cursor"
@@ -114,7 +115,7 @@ class Sort:
 
 def _real(value: Any) -> Combinable:
     # Compared as the single precision that the column has: 0.1 as a double equals no real.
-    return Value(float(value), output_field=RealField())
+    return Cast(Value(float(value)), RealField())
 
 
 SORTS = {
@@ -125,7 +126,7 @@ SORTS = {
         Sort("newest", "release_sort", from_json=lambda value: Value(dt.date.fromisoformat(value))),
         Sort("title", "title_sort", descending=False, from_json=lambda value: Value(str(value))),
         Sort("added", "added_at", from_json=lambda value: Value(dt.datetime.fromisoformat(value))),
-        Sort("surprising", "shown__surprise", tie_break="shown__film_id", from_json=_real),
+        Sort("surprising", "shown_surprise", tie_break="shown_film_id", from_json=_real),
         Sort(RELEVANCE, "relevance"),
     )
 }
@@ -161,11 +162,7 @@ def filtered_films(filters: FilmFilters, version: ModelVersion | None) -> FilmQu
 
     Without a version no film has a prediction.
     """
-    films = Film.objects.annotate(
-        shown=FilteredRelation(
-            "predictions", condition=Q(predictions__version_id=version.pk if version else 0)
-        )
-    ).suitable(adult=filters.adult)
+    films = _with_shown(version).suitable(adult=filters.adult)
     if filters.labels:
         narrow = films.with_all_labels if filters.all_labels else films.with_any_label
         films = narrow(filters.labels)
@@ -179,18 +176,31 @@ def filtered_films(filters: FilmFilters, version: ModelVersion | None) -> FilmQu
     return _by_prediction(films, filters)
 
 
+_SHOWN = ("film_id", "predicted", "hits", "misses", "extras", "surprise", "part")
+
+
+def _with_shown(version: ModelVersion | None) -> FilmQuerySet:
+    """All films, with the version's prediction joined once, and its columns as ``shown_...``.
+
+    Filters name those, never ``shown__...``: Django would join the table again for each call of ``filter``.
+    """
+    condition = Q(predictions__version_id=version.pk if version else 0)
+    joined = Film.objects.alias(shown=FilteredRelation("predictions", condition=condition))
+    return joined.annotate(**{f"shown_{name}": F(f"shown__{name}") for name in _SHOWN})
+
+
 def _by_prediction(films: FilmQuerySet, filters: FilmFilters) -> FilmQuerySet:
     if filters.has_prediction is not None:
-        films = films.filter(shown__film_id__isnull=not filters.has_prediction)
+        films = films.filter(shown_film_id__isnull=not filters.has_prediction)
     if filters.predicted:
-        films = films.filter(shown__predicted__overlap=list(filters.predicted))
+        films = films.filter(shown_predicted__overlap=list(filters.predicted))
     match filters.agreement:
         case "agrees":
-            films = films.filter(shown__misses=[], shown__extras=[])
+            films = films.filter(shown_misses=[], shown_extras=[])
         case "misses":
-            films = films.filter(shown__misses__gt=[])
+            films = films.filter(shown_misses__gt=[])
         case "extras":
-            films = films.filter(shown__extras__gt=[])
+            films = films.filter(shown_extras__gt=[])
     return films
 
 
@@ -204,15 +214,11 @@ def matching_films(filters: FilmFilters, version: ModelVersion | None) -> FilmQu
     if filters.query:
         if sort.name == RELEVANCE:
             candidates = films.search_candidates(filters.query)
-            films = Film.objects.annotate(
-                shown=FilteredRelation(
-                    "predictions", condition=Q(predictions__version_id=version.pk if version else 0)
-                )
-            ).filter(id__in=candidates)
+            films = _with_shown(version).filter(id__in=candidates)
         else:
             films = films.matching(filters.query)
     if sort.name == "surprising":
-        films = films.filter(shown__surprise__isnull=False)
+        films = films.filter(shown_surprise__isnull=False)
     return films
 
 
@@ -224,14 +230,10 @@ def ordered_films(filters: FilmFilters, version: ModelVersion | None) -> tuple[F
         films = films.with_relevance(filters.query)
     columns = [sort.column, *(["popularity"] if sort.name == RELEVANCE else []), sort.tie_break]
     order = [
-        OrderBy(F(column), descending=sort.descending, nulls_last=column == "shown__surprise" or None)
+        OrderBy(F(column), descending=sort.descending, nulls_last=column == "shown_surprise" or None)
         for column in columns
     ]
-    shown = {f"shown_{name}": F(f"shown__{name}") for name in _SHOWN}
-    return (
-        films.annotate(**shown).order_by(*order).select_related("poster").defer(*_NOT_SHOWN),
-        columns,
-    )
+    return films.order_by(*order).select_related("poster").only(*_FACTS), columns
 
 
 def film_page(
@@ -256,14 +258,17 @@ def film_page(
     return FilmPage(films=rows, next_cursor=cursor_after(rows[-1], columns, filters) if more else None)
 
 
-_SHOWN = ("predicted", "hits", "misses", "extras", "surprise", "part")
-_NOT_SHOWN = ("overview", "tagline", "search", "folded_titles", "folded_overview")
+# What cards and cursors read.
+_FACTS = (
+    *("title", "release_date", "release_sort", "title_sort", "popularity", "weighted_rating", "added_at"),
+    *("vote_average", "vote_count", "label_ids", "poster__sha256", "poster__file", "poster__dominant_colour"),
+    *("poster__width", "poster__height"),
+)
 
 
 def cursor_after(film: Film, columns: list[str], filters: FilmFilters) -> str:
     """The cursor of what comes after this film of the list that has these filters and is sorted by these columns."""
-    shown = {"shown__surprise": "shown_surprise", "shown__film_id": "id"}
-    values = [_json(getattr(film, shown.get(column, column))) for column in columns]
+    values = [_json(getattr(film, column)) for column in columns]
     return signing.Signer(salt=_CURSOR_SALT).sign_object([filters.fingerprint(), *values])
 
 

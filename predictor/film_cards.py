@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from catalog.languages import language_name
 from catalog.models import Film
@@ -12,33 +13,33 @@ from predictor.models import Part
 
 
 @dataclass(frozen=True, slots=True)
-class FilmCard:
-    """A film with the names of its genres, sorted by what the model made of them.
+class CardGenre:
+    """A genre on a card: its name, how TMDB and the model stand to it, and that in words.
 
-    Where there is no prediction, or nothing to compare it with, ``compared`` is false: ``labels`` then are TMDB's
-    genres and ``predicted`` the model's, either of them possibly empty.
+    ``kind`` is "hit", "miss" or "extra"; empty where there is no prediction to compare with.
     """
 
+    name: str
+    kind: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilmCard:
+    """A film and its genres, those first that both name; the counts by kind, none where nothing was compared."""
+
     film: Film
-    compared: bool
-    hits: list[str]
-    misses: list[str]
-    extras: list[str]
-    labels: list[str]
-    predicted: list[str]
+    genres: list[CardGenre]
+    hits: int
+    misses: int
+    extras: int
     trained_on: bool
 
     @property
     def summary(self) -> str:
-        """The counts in words, for those who do not see colours."""
-        if not self.compared:
-            return ""
-        parts = [
-            f"{len(self.hits)} agreed",
-            *([f"{len(self.misses)} missed"] if self.misses else []),
-            *([f"{len(self.extras)} added"] if self.extras else []),
-        ]
-        return ", ".join(parts)
+        """The counts in words, for those who do not see colours; empty where nothing was compared."""
+        counts = ((self.hits, "agreed"), (self.misses, "missed"), (self.extras, "added"))
+        return ", ".join(f"{number} {what}" for number, what in counts if number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +56,30 @@ def film_cards(page: FilmPage, names: Mapping[int, str]) -> list[FilmCard]:
 
 
 def _film_card(film: Film, names: Mapping[int, str]) -> FilmCard:
-    def named(ids: Iterable[int] | None) -> list[str]:
-        return sorted(names[number] for number in ids or () if number in names)
-
-    shown = {
-        name: getattr(film, f"shown_{name}", None)
-        for name in ("hits", "misses", "extras", "predicted", "part")
-    }
+    shown: dict[str, Any] = {name: getattr(film, f"shown_{name}", None) for name in _READ}
+    compared = shown["hits"] is not None
+    kinds = (
+        [("hit", "Agreed: ", shown["hits"]), ("miss", "Only at TMDB: ", shown["misses"])]
+        if compared
+        else [("", "", film.label_ids)]
+    )
+    # Where TMDB names no genre there is nothing to compare with, and what was predicted is all extra.
+    kinds.append(("extra", "Only predicted: ", shown["extras"] if compared else shown["predicted"]))
     return FilmCard(
         film=film,
-        compared=shown["hits"] is not None,
-        hits=named(shown["hits"]),
-        misses=named(shown["misses"]),
-        extras=named(shown["extras"]),
-        labels=named(film.label_ids),
-        predicted=named(shown["predicted"]),
+        genres=[
+            CardGenre(name=name, kind=kind, words=words)
+            for kind, words, ids in kinds
+            for name in sorted(names[number] for number in ids or () if number in names)
+        ],
+        hits=len(shown["hits"] or ()),
+        misses=len(shown["misses"] or ()),
+        extras=len(shown["extras"] or ()),
         trained_on=shown["part"] == Part.TRAIN,
     )
 
 
+_READ = ("hits", "misses", "extras", "predicted", "part")
 _AGREEMENT = {"agrees": "Full agreement", "misses": "Model misses a genre", "extras": "Model adds a genre"}
 
 

@@ -74,11 +74,11 @@ class FilterForm(forms.Form):
         languages: Iterable[str] = (),
     ) -> None:
         super().__init__(data=data if data is not None else MultiValueDict())
-        labels = [(str(genre.pk), genre.name) for genre in genres if genre.is_label]
+        self._labels = [(str(genre.pk), genre.name) for genre in genres if genre.is_label]
         for name in ("genre", "predicted"):
             field = self.fields[name]
             assert isinstance(field, forms.TypedMultipleChoiceField)
-            field.choices = labels
+            field.choices = self._labels
             field.error_messages["invalid_choice"] = "%(value)s is no genre that can be filtered by."
         self._languages = list(languages)
 
@@ -96,6 +96,21 @@ class FilterForm(forms.Form):
         chosen = self["language"].value() or ""
         codes = {*self._languages, *([chosen] if chosen and not self["language"].errors else [])}
         return sorted(((code, language_name(code)) for code in codes), key=lambda pair: pair[1])
+
+    @property
+    def genre_choices(self) -> list[tuple[str, str, bool]]:
+        """Value, name and whether it is chosen, of each genre."""
+        return self._choices("genre")
+
+    @property
+    def predicted_choices(self) -> list[tuple[str, str, bool]]:
+        """The same of each predicted genre."""
+        return self._choices("predicted")
+
+    def _choices(self, name: str) -> list[tuple[str, str, bool]]:
+        # Not through the field's widget, which renders a template for each choice.
+        chosen = set(self[name].value() or ())
+        return [(value, label, value in chosen) for value, label in self._labels]
 
     @property
     def yes_no_fields(self) -> list[forms.BoundField]:

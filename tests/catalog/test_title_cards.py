@@ -1,0 +1,51 @@
+"""Title cards: legible, complete and always the same."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.title_cards import HEIGHT, PALETTES, title_card
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, WCAG 2.2."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("palette", PALETTES)
+def test_lettering_reads_on_ground_and_motif(palette: tuple[str, str, str]) -> None:
+    ground, shade, ink = palette
+    assert contrast(ink, ground) >= 4.5
+    assert contrast(ink, shade) >= 4.5
+
+
+def test_a_film_keeps_its_card_and_namesakes_differ_in_more_than_nothing() -> None:
+    assert title_card("Solaris", number=7) == title_card("Solaris", number=7)
+    cards = {(card.ground, card.motif) for card in (title_card("Solaris", number=n) for n in range(20))}
+    assert len(cards) > 5
+
+
+@given(st.text(min_size=1, max_size=500), st.integers(min_value=0))
+def test_any_title_fits(title: str, number: int) -> None:
+    card = title_card(title, number=number)
+    assert len(card.lines) <= 6
+    assert all(line.y < HEIGHT - 30 for line in card.lines)
+
+
+def test_a_short_title_is_whole() -> None:
+    card = title_card("The Good, the Bad and the Ugly", number=1)
+    assert " ".join(line.text for line in card.lines) == "The Good, the Bad and the Ugly"
+
+
+def test_one_endless_word_is_cut_and_says_so() -> None:
+    card = title_card("A" * 400, number=1)
+    assert card.lines[-1].text.endswith("…")
