@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from ml_core.artifact import WEIGHTS_FILE, ArtifactDescription, ArtifactError
 from ml_core.calibration import CalibrationError, calibration_from_json
-from ml_core.devices import choose_device
+from ml_core.devices import choose_device, keep_freed_memory
 from ml_core.inputs import INPUT_SETS, Input, InputSet, input_set, tidy
 from ml_core.networks import UnknownNetworkError, network
 from ml_core.networks.encoders import EncoderError
@@ -91,6 +91,7 @@ class Predictor:
         Raises :class:`ArtifactError` when it is damaged, or stands on pretrained weights other than those installed.
         """
         description = ArtifactDescription.read(folder)
+        keep_freed_memory()
         try:
             weights = load_file(description.folder / WEIGHTS_FILE)
             scorer = network(description.network).load_scorer()(description, weights, choose_device(device))

@@ -97,7 +97,8 @@ class FusionScorer:
         vectors = torch.zeros(len(texts), SentenceEncoder.width, device=self.device)
         tokens = tokenize([film_text(text.title, text.overview) for text in texts])
         present = [row for row, text in enumerate(texts) if text.title or text.overview]
-        present.sort(key=lambda row: len(tokens[row]))
+        # The longest first: what their states free is then large enough for all that follows.
+        present.sort(key=lambda row: -len(tokens[row]))
         size = _batch_size(self.device, _TEXT_BATCH)
         with torch.inference_mode(), autocast(self.device):
             for start in range(0, len(present), size):

@@ -164,7 +164,7 @@ def encode_states(
 
     def fill(out: HalfArray) -> None:
         encoder.to(device).eval()
-        order: NDArray[np.int64] = np.argsort(states.lengths, kind="stable")
+        order: NDArray[np.int64] = np.argsort(-states.lengths, kind="stable")
         with torch.inference_mode(), autocast(device):
             for start in range(0, len(order), _ENCODE_BATCH):
                 rows = order[start : start + _ENCODE_BATCH]

@@ -56,7 +56,8 @@ def text_states(
 
     def fill(out: NDArray[np.float16]) -> None:
         encoder.to(device).eval()
-        order = np.argsort([len(ids) for ids in tokens], kind="stable")
+        # The longest first: what they free is then large enough for all that follows.
+        order = np.argsort([-len(ids) for ids in tokens], kind="stable")
         with torch.inference_mode(), autocast(device):
             for start in range(0, len(order), _BATCH):
                 rows = order[start : start + _BATCH].tolist()

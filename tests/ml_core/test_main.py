@@ -1,0 +1,129 @@
+"""``python -m ml_core`` as an operator meets it: real processes, exit codes, one line for what can be mended."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import drawn_poster
+
+DRAMA, COMEDY = "[{'id': 18, 'name': 'Drama'}]", "[{'id': 35, 'name': 'Comedy'}]"
+
+
+def ml_core(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ml_core", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_from_a_csv_to_a_prediction(tmp_path: Path) -> None:
+    posters = tmp_path / "posters"
+    lines = ["id,title,overview,genres"]
+    for number in range(1, 41):
+        folder = posters / f"{number:02d}"
+        folder.mkdir(parents=True)
+        genre, name, text = (18, DRAMA, "A family grieves.") if number % 2 else (35, COMEDY, "Friends joke.")
+        (folder / f"{number}.jpg").write_bytes(drawn_poster(genre, number))
+        lines.append(f'{number},Film {number},{text} {number},"{name}"')
+    (tmp_path / "films.csv").write_text("\n".join(lines))
+    splits = ["id,split", *(f"{n},{('train', 'train', 'val', 'test')[n // 2 % 4]}" for n in range(1, 41))]
+    (tmp_path / "splits.csv").write_text("\n".join(splits))
+
+    written = ml_core(
+        "snapshot",
+        tmp_path / "films.csv",
+        tmp_path / "s",
+        "--posters",
+        posters,
+        "--splits",
+        tmp_path / "splits.csv",
+    )
+    assert "40 films with 40 posters" in written.stdout
+
+    trained = ml_core(
+        *("train", tmp_path / "s", tmp_path / "model", "--epochs", "2", "--threads", "1", "--device", "cpu"),
+        *("--progress", tmp_path / "progress.jsonl"),
+    )
+    assert trained.returncode == 0, trained.stderr
+    progress = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
+    epochs = [line for line in progress if line["stage"] == "train heads"]
+    assert [line["epoch"] for line in epochs] == [1, 2]
+    assert {"step", "loss", "val_macro_roc_auc", "time"} <= set(epochs[0])
+    assert progress[-1]["stage"] == "done"
+
+    described = json.loads(ml_core("describe", tmp_path / "model", "--json").stdout)
+    assert described["sha256"] == progress[-1]["sha256"]
+    assert described["label_names"][0] == "Action"
+    assert len(described["thresholds"]["overview_poster"]) == 18
+    assert described["films"] == {"train": 20, "val": 10, "test": 10}
+
+    predicted = json.loads(
+        ml_core(
+            *("predict", tmp_path / "model", "--title", "New", "--overview", "A family grieves."),
+            *("--poster", posters / "01" / "1.jpg", "--json"),
+        ).stdout
+    )
+    assert predicted["inputs_used"] == ["title", "overview", "poster"]
+    assert len(predicted["genres"]) == 18
+
+    evaluated = ml_core("evaluate", tmp_path / "model", tmp_path / "s", "--output", tmp_path / "figures.json")
+    assert "overview_poster" in evaluated.stdout
+    assert json.loads((tmp_path / "figures.json").read_text())["overview_poster"]["films"] == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("describe", "no-such-folder"), "is this an artifact"),
+        (("train", "no-such-folder", "somewhere"), "not a readable snapshot"),
+        (("snapshot", "no-such.csv", "somewhere"), "no-such.csv"),
+        (("train", "a", "b", "--epochs", "0"), "0 is not above 0"),
+        (("train", "a", "b", "--network", "transformer"), "invalid choice"),
+    ],
+)
+def test_what_the_caller_can_mend_is_said_in_one_line_with_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    answer = ml_core(*arguments)
+    assert answer.returncode == 2
+    assert message in answer.stderr.splitlines()[-1]
+    assert "Traceback" not in answer.stderr
+
+
+def test_the_articles_network_says_what_it_lacks_before_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NLTK_DATA", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    answer = ml_core("train", tmp_path / "s", tmp_path / "model", "--network", "lstm_cnn")
+    assert answer.returncode == 2
+    assert "nltk" in answer.stderr.lower()
+
+
+def test_two_trainings_do_not_share_a_work_folder(tmp_path: Path) -> None:
+    from ml_core.recipes.running import alone_in
+
+    with alone_in(tmp_path / "work"):
+        answer = ml_core("train", tmp_path / "s", tmp_path / "model", "--work", tmp_path / "work")
+    assert answer.returncode == 2
+    assert "another training is at work" in answer.stderr
+
+
+def test_a_training_ends_with_the_process_that_holds_its_lifeline(
+    tiny_snapshot: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "ml_core", "train", tiny_snapshot, tmp_path / "model", "--lifeline"]
+    child = subprocess.Popen(
+        [*map(str, command), "--epochs", "100000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert "stage" in child.stdout.readline()
+    child.stdin.close()
+    assert child.wait(timeout=30) == 3
+    child.stdout.close()
