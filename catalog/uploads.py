@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 from uuid import uuid4
 
 from django.core.files.base import File
@@ -32,7 +32,7 @@ def plan_import(*, upload: File[Any], by: Any = None) -> ImportRun:
     could be told of it.
     """
     require_broker()
-    check_header(upload.file, required=REQUIRED)
+    check_header(cast(IO[bytes], upload), required=REQUIRED)
     upload.seek(0)
     # Not to be guessed, for a front server may serve the whole media folder.
     stored = default_storage.save(f"imports/{uuid4().hex}.csv", upload)
