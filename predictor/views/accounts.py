@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
-from django import forms
 from django.contrib import messages
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.views import LoginView, PasswordChangeView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -30,7 +31,7 @@ class LogIn(LoginView):
     template_name = "accounts/login.html"
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        wait = take(scope="login", who=BaseThrottle().get_ident(request), rate=_LOGIN_RATE)
+        wait = take(scope="login", who=BaseThrottle().get_ident(cast(Any, request)), rate=_LOGIN_RATE)
         if wait is None:
             return super().post(request, *args, **kwargs)
         # Unbound, so that nothing of what was typed is checked or shown.
@@ -46,7 +47,7 @@ class ChangePassword(PasswordChangeView):
     template_name = "accounts/password.html"
     success_url = reverse_lazy("tokens")
 
-    def form_valid(self, form: forms.BaseForm) -> HttpResponse:
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
         messages.success(self.request, "Your password was changed.")
         return super().form_valid(form)
 
@@ -59,7 +60,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
     issued, problem = None, ""
     if request.method == "POST":
         try:
-            issued = issue_token(user=request.user)
+            issued = issue_token(user=_user(request))
         except TooManyTokens as error:
             problem = str(error)
     return render(
@@ -68,7 +69,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
         {
             "issued": issued,
             "problem": problem,
-            "tokens": tokens_of(user=request.user),
+            "tokens": tokens_of(user=_user(request)),
             "most": MAX_TOKENS,
         },
         status=HTTPStatus.CONFLICT if problem else HTTPStatus.OK,
@@ -79,8 +80,13 @@ def tokens(request: HttpRequest) -> HttpResponse:
 @require_POST
 def revoke(request: HttpRequest) -> HttpResponse:
     """Revoke the token that `key` names, if it is the user's."""
-    if revoke_token(user=request.user, key=request.POST.get("key", "")):
+    if revoke_token(user=_user(request), key=request.POST.get("key", "")):
         messages.success(request, "The token was revoked. Programs that use it are refused from now on.")
     else:
         messages.error(request, "You have no such token; perhaps it was revoked already.")
     return redirect("tokens")
+
+
+def _user(request: HttpRequest) -> AbstractBaseUser:
+    """Who asks, behind `login_required`."""
+    return cast(AbstractBaseUser, request.user)
