@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 # Seconds: a lost worker is noticed after this, so that tests need not wait for production's half minute.
 LEASE = "3"
 OVERVIEW = (
-    "A detective who cannot sleep follows a trail of letters through a city that is never quite awake. " * 8
+    "A detective who cannot sleep follows a trail of letters through a city that is never quite awake. " * 4
 )
 
 
@@ -43,7 +43,7 @@ def assert_every_film_is_predicted_once(run: PredictionRun, films: int) -> None:
 
 def test_a_worker_killed_in_a_chunk_loses_nothing_and_doubles_nothing(start_worker, eventually, settings):
     settings.PREDICT_CHUNK_FILMS = 10
-    for _ in range(80):
+    for _ in range(60):
         make_film(overview=OVERVIEW)
     victim = start_worker("predict", LEASE_SECONDS=LEASE, ready=False)
     heir = start_worker("predict", LEASE_SECONDS=LEASE)
@@ -52,7 +52,7 @@ def test_a_worker_killed_in_a_chunk_loses_nothing_and_doubles_nothing(start_work
     held = eventually(lambda: leased_by(victim.pid))
     os.kill(victim.pid, signal.SIGKILL)
     eventually(lambda: ended(run), seconds=60)
-    assert_every_film_is_predicted_once(run, 80)
+    assert_every_film_is_predicted_once(run, 60)
     held.refresh_from_db()
     assert held.state == "done"
     if held.attempts == 2:  # it was killed before the chunk was finished, which is all but certain
@@ -61,15 +61,15 @@ def test_a_worker_killed_in_a_chunk_loses_nothing_and_doubles_nothing(start_work
 
 
 def test_a_message_delivered_many_times_is_worked_on_once(start_worker, eventually, settings):
-    settings.PREDICT_CHUNK_FILMS = 10
-    for _ in range(40):
+    settings.PREDICT_CHUNK_FILMS = 5
+    for _ in range(20):
         make_film()
     run = inference.start_run()
     for _ in range(6):
         work.apply_async(("predict",), queue="predict")
     start_worker("predict")
     eventually(lambda: ended(run))
-    assert_every_film_is_predicted_once(run, 40)
+    assert_every_film_is_predicted_once(run, 20)
     assert set(WorkChunk.objects.values_list("attempts", flat=True)) == {1}
 
 
@@ -99,8 +99,8 @@ def test_a_chunk_that_kills_its_worker_three_times_is_set_aside_and_the_run_says
 
 
 def test_a_worker_survives_losing_its_database_connections(start_worker, eventually, settings):
-    settings.PREDICT_CHUNK_FILMS = 20
-    for _ in range(100):
+    settings.PREDICT_CHUNK_FILMS = 10
+    for _ in range(40):
         make_film(overview=OVERVIEW)
     worker = start_worker("predict", LEASE_SECONDS=LEASE)
     run = inference.start_run()
@@ -112,13 +112,13 @@ def test_a_worker_survives_losing_its_database_connections(start_worker, eventua
         )
         assert cursor.fetchone()[0] >= 1
     eventually(lambda: ended(run), seconds=60)
-    assert_every_film_is_predicted_once(run, 100)
+    assert_every_film_is_predicted_once(run, 40)
     assert worker.process.poll() is None
 
 
 def test_a_stopping_worker_gives_its_chunk_back_at_once(start_worker, eventually, settings):
     settings.PREDICT_CHUNK_FILMS = 500
-    for _ in range(300):
+    for _ in range(150):
         make_film(overview=OVERVIEW)
     worker = start_worker("predict")
     inference.start_run()
