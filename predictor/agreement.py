@@ -28,6 +28,8 @@ FEW_FILMS_OF_A_GENRE = 30
 # Counting a million predictions takes a second or so, of a dozen thousand some milliseconds: what is dear is
 # kept longer, so that counting never takes more than a hundredth of the time.
 _SHORTEST_AGE, _LONGEST_AGE, _AGE_PER_COST = 10.0, 900.0, 100.0
+# Seconds after which whoever was counting is taken to have died over it.
+_LONGEST_COUNT = 60
 
 
 class Films(enum.StrEnum):
@@ -134,16 +136,21 @@ class Agreement:
 def agreement(version: ModelVersion, *, films: Films) -> Agreement:
     """The version's agreement with TMDB, cached; `counted_at` tells how old it is.
 
-    It may be as old as a hundred times what counting took, at least 10 s and at most 15 min.
+    It may be as old as a hundred times what counting took, at least 10 s and at most 15 min. Who comes later than
+    that counts anew; who comes while another counts is given the old figures.
     """
     key = f"agreement:1:{version.pk}:{films}"
-    known = cache.get(key)
-    if isinstance(known, Agreement):
+    counting = f"{key}:counting"
+    known: Agreement | None = cache.get(key)
+    fresh = known is not None and cache.get(f"{key}:fresh") is not None
+    if known is not None and (fresh or not cache.add(counting, True, timeout=_LONGEST_COUNT)):
         return known
     began = time.monotonic()
     counted = count_agreement(version, films=films)
-    cost = time.monotonic() - began
-    cache.set(key, counted, timeout=min(max(_SHORTEST_AGE, _AGE_PER_COST * cost), _LONGEST_AGE))
+    age = min(max(_SHORTEST_AGE, _AGE_PER_COST * (time.monotonic() - began)), _LONGEST_AGE)
+    cache.set(key, counted, timeout=_LONGEST_AGE + _LONGEST_COUNT)
+    cache.set(f"{key}:fresh", True, timeout=int(age))
+    cache.delete(counting)
     return counted
 
 

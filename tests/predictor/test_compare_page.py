@@ -123,12 +123,24 @@ def test_it_is_counted_once_and_then_kept_for_a_while(version, broker, django_as
     assert agreement(version, films=Films.ALL).films == 2
 
 
+def test_while_one_counts_anew_others_are_given_the_old_figures(version, broker):
+    predict(version, tmdb=["Drama"], model=["Drama"])
+    old = agreement(version, films=Films.TEST)
+    predict(version, tmdb=["Drama"], model=["Drama"])
+    key = f"agreement:1:{version.pk}:{Films.TEST}"
+    cache.delete(f"{key}:fresh")
+    cache.add(f"{key}:counting", True)
+    assert agreement(version, films=Films.TEST) == old
+    cache.delete(f"{key}:counting")
+    assert agreement(version, films=Films.TEST).films == 2
+
+
 @pytest.mark.parametrize(("cost", "age"), [(0.001, 10), (1.0, 100), (30.0, 900)])
 def test_what_is_dear_to_count_is_kept_longer(version, broker, monkeypatch, cost, age):
     moments = iter([0.0, cost])
     monkeypatch.setattr(agreement_module, "time", SimpleNamespace(monotonic=lambda: next(moments)))
     agreement(version, films=Films.TEST)
-    [key] = broker.keys("*agreement*")
+    [key] = broker.keys("*agreement*:fresh")
     assert broker.ttl(key) == pytest.approx(age, abs=1)
 
 
