@@ -4,8 +4,8 @@
         [--rounds 4] [--grow 100000]
 
 FILMS is a folder with movies_metadata.csv and posters/. Its films go into a database of their own, and are then, round by
-round, predicted twice in this process and by the same loaded model: once bare (texts and poster bytes in memory to
-arrays in memory, without any database), once as a predict worker does it (ledger, films and posters read, predictions
+round, predicted twice in this process and by the same loaded model: once bare (`benchmarks.bare_prediction`: texts and poster
+bytes in memory to logits in memory, without any database), once as a predict worker does it (ledger, films and posters read, predictions
 compared and written, chunk ended). Rounds alternate, so that whatever else the machine does weighs on both. With --grow
 the catalog is then filled up with as many other films, predicted already, and measured again.
 
@@ -22,6 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.bare_prediction import bare_films_a_second
 from benchmarks.prediction_catalog import import_films, promote, use_own_database
 
 RATIO, GROWTH = 0.85, 1.1
@@ -93,9 +94,7 @@ def measure(version, rounds: int) -> Rates:
     predictor.predict(inputs[:64])
     bare = database = 0.0
     for _ in range(rounds):
-        start = time.perf_counter()
-        predictor.predict(inputs)
-        bare += time.perf_counter() - start
+        bare += len(inputs) / bare_films_a_second(predictor, inputs)
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM predictor_prediction WHERE film_id = ANY(%s)", [ids])
         start = time.perf_counter()

@@ -118,6 +118,12 @@ def any_lacking(version: ModelVersion) -> bool:
         return bool(cursor.fetchone()[0])
 
 
+def is_paused(version: ModelVersion) -> bool:
+    """Whether somebody cancelled the version's last run: it must not be started again behind their back."""
+    last = version.prediction_runs.order_by("-id").values_list("state", flat=True).first()
+    return last == PredictionRun.State.CANCELLED
+
+
 def catalog_writes() -> str:
     """A figure that changes with every write to the films: PostgreSQL's own count of changed rows.
 
@@ -166,7 +172,10 @@ def end_run(run_id: int, progress: chunks.Progress) -> None:
     state, reason = PredictionRun.State.DONE, ""
     if progress.cancelled:
         state = PredictionRun.State.CANCELLED
-        reason = f"Cancelled with {progress.cancelled} of {progress.total} chunks left."
+        reason = (
+            f"Cancelled with {progress.cancelled} of {progress.total} chunks left. Nothing is predicted by itself"
+            " until a run is started by hand."
+        )
     elif progress.set_aside:
         state = PredictionRun.State.FAILED
         reason = f"{progress.set_aside} of {progress.total} chunks were set aside. Films " + " / ".join(

@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from ml_core.devices import choose_device
 from ml_core.predictor import BatchPrediction, FilmInput
 from predictor.comparison import Comparison, compare
 from predictor.models import EMBEDDING_DIMENSIONS, ModelVersion
@@ -20,6 +21,8 @@ from predictor.serving import models, turns
 # Films between two looks at who wants the next turn: as many as fill the encoders' batches, and on two cores about
 # half a second, which is what an online request waits for at most.
 SUB_BATCH = 64
+# A GPU is through with this many in less time, and idles on fewer.
+GPU_SUB_BATCH = 512
 
 _pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="read-posters")
 
@@ -80,7 +83,8 @@ def predict_films(
     predictor = models.get(version)
     # Like lengths together: a batch costs as much as its longest text.
     ordered = sorted(films, key=lambda film: len(film.title) + len(film.overview))
-    batches = [ordered[start : start + SUB_BATCH] for start in range(0, len(ordered), SUB_BATCH)]
+    size = GPU_SUB_BATCH if choose_device(None).type != "cpu" else SUB_BATCH
+    batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
     reading = [_read_posters(batches[0])] if batches else []
     for number, batch in enumerate(batches):
         between()

@@ -36,6 +36,8 @@ def start_missing_predictions() -> None:
     if cache.get(_SEEN) == writes:
         return
     recompare()
+    if inference.is_paused(version):
+        return
     if inference.any_lacking(version):
         inference.start_run(version=version, automatic=True)
     else:
