@@ -189,15 +189,16 @@ def run(report: Report, rounds: int, only: str) -> None:
 
 def deep_cursor(filters: object, version: object) -> tuple[str | None, int]:
     """A cursor to page 10,000, or to the last tenth of a shorter list, found by OFFSET; and the page's number."""
-    from predictor.browsing import PAGE_SIZE, cursor_after, ordered_films
+    from predictor.browsing import PAGE_SIZE, cursor_after, ordered_films, shown_films
 
-    films, columns = ordered_films(filters, version)  # type: ignore[arg-type]
-    count = films.order_by()[: DEEP_PAGE * PAGE_SIZE].count()
-    page = min(DEEP_PAGE, int(count * 0.9) // PAGE_SIZE)
+    ids = ordered_films(filters, version).values("id")  # type: ignore[arg-type]
+    count = ids.order_by()[: (DEEP_PAGE + 1) * PAGE_SIZE].count()
+    page = DEEP_PAGE if count > DEEP_PAGE * PAGE_SIZE else int(count * 0.9) // PAGE_SIZE
     if page < 2:
         return None, 1
-    film = films[page * PAGE_SIZE - 1]
-    return cursor_after(film, columns, filters), page  # type: ignore[arg-type]
+    last = page * PAGE_SIZE - 1
+    film = shown_films(ids[last : last + 1], filters, version).get()  # type: ignore[arg-type]
+    return cursor_after(film, filters), page  # type: ignore[arg-type]
 
 
 def _searches(report: Report, rounds: int, only: str, get: Callable[[str], None]) -> None:

@@ -57,8 +57,11 @@ class FilmFilters:
 
     @property
     def reads_predictions(self) -> bool:
-        """Whether a film's prediction decides if it is shown."""
-        return bool(self.predicted or self.agreement) or self.has_prediction is not None
+        """Whether a film's prediction decides if or where it is shown."""
+        return (
+            bool(self.predicted or self.agreement or self.sort == "surprising")
+            or self.has_prediction is not None
+        )
 
     @property
     def count(self) -> int:
@@ -157,25 +160,6 @@ def sort_of(filters: FilmFilters) -> Sort:
     return SORTS[filters.sort]
 
 
-def filtered_films(filters: FilmFilters, version: ModelVersion | None) -> FilmQuerySet:
-    """The films that the filters let through, unordered, with the version's prediction joined as ``shown``.
-
-    Without a version no film has a prediction.
-    """
-    films = _with_shown(version).suitable(adult=filters.adult)
-    if filters.labels:
-        narrow = films.with_all_labels if filters.all_labels else films.with_any_label
-        films = narrow(filters.labels)
-    films = films.released(first_year=filters.first_year, last_year=filters.last_year)
-    if filters.language:
-        films = films.in_language(filters.language)
-    if filters.min_rating is not None:
-        films = films.rated_at_least(filters.min_rating)
-    if filters.has_poster is not None:
-        films = films.with_poster(filters.has_poster)
-    return _by_prediction(films, filters)
-
-
 _SHOWN = ("film_id", "predicted", "hits", "misses", "extras", "surprise", "part")
 
 
@@ -187,6 +171,27 @@ def _with_shown(version: ModelVersion | None) -> FilmQuerySet:
     condition = Q(predictions__version_id=version.pk if version else 0)
     joined = Film.objects.alias(shown=FilteredRelation("predictions", condition=condition))
     return joined.annotate(**{f"shown_{name}": F(f"shown__{name}") for name in _SHOWN})
+
+
+def filtered_films(filters: FilmFilters, version: ModelVersion | None) -> FilmQuerySet:
+    """The films that the filters let through, unordered; the search and the sort are not applied.
+
+    Without a version no film has a prediction. The predictions are joined only where they are read, so that the
+    database can answer from one covering index.
+    """
+    films = _with_shown(version) if filters.reads_predictions else Film.objects.all()
+    films = films.suitable(adult=filters.adult)
+    if filters.labels:
+        narrow = films.with_all_labels if filters.all_labels else films.with_any_label
+        films = narrow(filters.labels)
+    films = films.released(first_year=filters.first_year, last_year=filters.last_year)
+    if filters.language:
+        films = films.in_language(filters.language)
+    if filters.min_rating is not None:
+        films = films.rated_at_least(filters.min_rating)
+    if filters.has_poster is not None:
+        films = films.with_poster(filters.has_poster)
+    return _by_prediction(films, filters)
 
 
 def _by_prediction(films: FilmQuerySet, filters: FilmFilters) -> FilmQuerySet:
@@ -204,58 +209,64 @@ def _by_prediction(films: FilmQuerySet, filters: FilmFilters) -> FilmQuerySet:
     return films
 
 
-def matching_films(filters: FilmFilters, version: ModelVersion | None) -> FilmQuerySet:
-    """`filtered_films`, narrowed to the search: its candidates where the order is by relevance, else all matches.
+def ordered_films(filters: FilmFilters, version: ModelVersion | None) -> FilmQuerySet:
+    """The list that the filters mean, in its order: as little of each film as decides that.
 
-    A film that an order cannot place (no surprise, nothing to compare) is left out of that order.
+    A search ordered by relevance has its candidates only. A film that an order cannot place (no surprise, nothing to
+    compare) is left out of that order.
     """
     films = filtered_films(filters, version)
     sort = sort_of(filters)
-    if filters.query:
-        if sort.name == RELEVANCE:
-            candidates = films.search_candidates(filters.query)
-            films = _with_shown(version).filter(id__in=candidates)
-        else:
-            films = films.matching(filters.query)
+    if sort.name == RELEVANCE:
+        candidates = films.search_candidates(filters.query)
+        films = Film.objects.filter(id__in=candidates).with_relevance(filters.query)
+    elif filters.query:
+        films = films.matching(filters.query)
     if sort.name == "surprising":
         films = films.filter(shown_surprise__isnull=False)
-    return films
+    return films.order_by(*_order(sort))
 
 
-def ordered_films(filters: FilmFilters, version: ModelVersion | None) -> tuple[FilmQuerySet, list[str]]:
-    """The list's films in its order, with what cards show of them; and the columns of that order."""
-    sort = sort_of(filters)
-    films = matching_films(filters, version)
-    if sort.name == RELEVANCE:
-        films = films.with_relevance(filters.query)
-    columns = [sort.column, *(["popularity"] if sort.name == RELEVANCE else []), sort.tie_break]
-    order = [
+def _columns(sort: Sort) -> list[str]:
+    return [sort.column, *(["popularity"] if sort.name == RELEVANCE else []), sort.tie_break]
+
+
+def _order(sort: Sort) -> list[OrderBy]:
+    return [
         OrderBy(F(column), descending=sort.descending, nulls_last=column == "shown_surprise" or None)
-        for column in columns
+        for column in _columns(sort)
     ]
-    return films.order_by(*order).select_related("poster").only(*_FACTS), columns
 
 
 def film_page(
     filters: FilmFilters, version: ModelVersion | None, *, cursor: str = "", size: int = PAGE_SIZE
 ) -> FilmPage:
-    """One page of films, in one query.
+    """One page of films, in one query: which ones, from a covering index, and then what is shown of those.
 
     Raises:
         CursorError: the cursor belongs to other filters or another sort, or to nothing.
     """
     sort = sort_of(filters)
-    films, columns = ordered_films(filters, version)
+    films = ordered_films(filters, version)
     if cursor:
         films = films.after(
-            [F(column) for column in columns],
+            [F(column) for column in _columns(sort)],
             _cursor_values(cursor, filters, sort),
             descending=sort.descending,
         )
-    rows = list(films[: size + 1])
+    rows = list(shown_films(films.values("id")[: size + 1], filters, version))
     more = len(rows) > size
     del rows[size:]
-    return FilmPage(films=rows, next_cursor=cursor_after(rows[-1], columns, filters) if more else None)
+    return FilmPage(films=rows, next_cursor=cursor_after(rows[-1], filters) if more else None)
+
+
+def shown_films(ids: FilmQuerySet, filters: FilmFilters, version: ModelVersion | None) -> FilmQuerySet:
+    """The films of these ids with what cards show of them, in the order that the filters ask for."""
+    sort = sort_of(filters)
+    films = _with_shown(version).filter(id__in=ids)
+    if sort.name == RELEVANCE:
+        films = films.with_relevance(filters.query)
+    return films.order_by(*_order(sort)).select_related("poster").only(*_FACTS)
 
 
 # What cards and cursors read.
@@ -266,9 +277,9 @@ _FACTS = (
 )
 
 
-def cursor_after(film: Film, columns: list[str], filters: FilmFilters) -> str:
-    """The cursor of what comes after this film of the list that has these filters and is sorted by these columns."""
-    values = [_json(getattr(film, column)) for column in columns]
+def cursor_after(film: Film, filters: FilmFilters) -> str:
+    """The cursor of what comes after this film, one of `shown_films`, in the list of these filters."""
+    values = [_json(getattr(film, column)) for column in _columns(sort_of(filters))]
     return signing.Signer(salt=_CURSOR_SALT).sign_object([filters.fingerprint(), *values])
 
 

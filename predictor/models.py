@@ -173,8 +173,17 @@ class Prediction(models.Model):
             GinIndex(fields=["predicted"], name="prediction_predicted"),
             GinIndex(fields=["misses"], name="prediction_misses"),
             GinIndex(fields=["extras"], name="prediction_extras"),
+            # With what filters of the film list read, so that they are answered from the index alone.
             models.Index(
-                F("surprise").desc(nulls_last=True), F("film_id").desc(), name="prediction_by_surprise"
+                F("surprise").desc(nulls_last=True),
+                F("film_id").desc(),
+                include=["version", "predicted", "misses", "extras"],
+                name="prediction_by_surprise",
+            ),
+            models.Index(
+                fields=["film"],
+                include=["version", "predicted", "misses", "extras", "surprise"],
+                name="prediction_film",
             ),
             # Embeddings are indexed a version at a time, after its run: see predictor.indexing.
         ]

@@ -32,11 +32,13 @@ CREATE TABLE predictor_prediction (
     predicted_at timestamptz NOT NULL,
     PRIMARY KEY (version_id, film_id)
 ) PARTITION BY LIST (version_id);
-CREATE INDEX prediction_film ON predictor_prediction (film_id);
+CREATE INDEX prediction_film ON predictor_prediction (film_id)
+    INCLUDE (version_id, predicted, misses, extras, surprise);
 CREATE INDEX prediction_predicted ON predictor_prediction USING gin (predicted);
 CREATE INDEX prediction_misses ON predictor_prediction USING gin (misses);
 CREATE INDEX prediction_extras ON predictor_prediction USING gin (extras);
-CREATE INDEX prediction_by_surprise ON predictor_prediction (surprise DESC NULLS LAST, film_id DESC);
+CREATE INDEX prediction_by_surprise ON predictor_prediction (surprise DESC NULLS LAST, film_id DESC)
+    INCLUDE (version_id, predicted, misses, extras);
 """
 
 
@@ -117,7 +119,7 @@ class Migration(migrations.Migration):
                         ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='predictions', to='predictor.modelversion')),
                     ],
                     options={
-                        'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['predicted'], name='prediction_predicted'), django.contrib.postgres.indexes.GinIndex(fields=['misses'], name='prediction_misses'), django.contrib.postgres.indexes.GinIndex(fields=['extras'], name='prediction_extras'), models.Index(models.OrderBy(models.F('surprise'), descending=True, nulls_last=True), models.OrderBy(models.F('film_id'), descending=True), name='prediction_by_surprise')],
+                        'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['predicted'], name='prediction_predicted'), django.contrib.postgres.indexes.GinIndex(fields=['misses'], name='prediction_misses'), django.contrib.postgres.indexes.GinIndex(fields=['extras'], name='prediction_extras'), models.Index(models.OrderBy(models.F('surprise'), descending=True, nulls_last=True), models.OrderBy(models.F('film_id'), descending=True), include=['version', 'predicted', 'misses', 'extras'], name='prediction_by_surprise'), models.Index(fields=['film'], include=['version', 'predicted', 'misses', 'extras', 'surprise'], name='prediction_film')],
                     },
                 ),
             ],
