@@ -13,6 +13,7 @@ from catalog.importing import derived_fields
 from catalog.models import Film, ImportRun
 from catalog.uploads import KIND, cancel_import
 from ledger.models import WorkChunk
+from ledger.tasks import work
 from tests.catalog.dirty import HEADER, row
 from tests.factories import make_film, make_poster
 
@@ -122,19 +123,37 @@ def test_an_uploaded_csv_is_imported_by_a_worker(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_upload_whose_rows_cannot_be_read_fails_with_its_reason_and_is_not_tried_again(
+def test_an_import_goes_on_after_its_worker_was_killed_with_nothing_lost_or_doubled(
     admin_client: Client, start_worker: Callable[..., Any], eventually: Callable[..., Any]
+) -> None:
+    films = 8_000
+    first = start_worker("io", LEASE_SECONDS="2")
+    admin_client.post(IMPORT, upload(HEADER + b"".join(row(number) for number in range(1, films + 1))))
+    eventually(Film.objects.exists)
+    first.kill()
+    written = Film.objects.count()
+    assert 0 < written < films
+    start_worker("io", LEASE_SECONDS="2")
+    eventually(lambda: ImportRun.objects.filter(state=ImportRun.State.DONE).exists(), seconds=60)
+    run = ImportRun.objects.get()
+    assert (run.read, run.unchanged, run.created) == (films, written, films - written)
+    assert Film.objects.count() == films
+    assert WorkChunk.objects.get().attempts == 2
+
+
+def test_an_upload_that_turns_out_to_be_no_csv_of_films_fails_with_its_reason_and_is_not_tried_again(
+    admin_client: Client, broker: Any
 ) -> None:
     admin_client.post(IMPORT, upload(HEADER + row(1)))
     run = ImportRun.objects.get()
     with default_storage.open(run.options["upload"], "wb") as file:
         file.write(b"id\n1\n")
-    start_worker("io")
-    eventually(lambda: WorkChunk.objects.filter(kind=KIND, state="done").exists())
+    work(KIND)
     run.refresh_from_db()
     assert run.state == ImportRun.State.FAILED
     assert "lacks title" in run.reason
-    assert WorkChunk.objects.get().attempts == 1
+    chunk = WorkChunk.objects.get()
+    assert (chunk.state, chunk.attempts) == (WorkChunk.State.DONE, 1)
 
 
 def test_a_waiting_import_is_cancelled_and_its_file_deleted(
