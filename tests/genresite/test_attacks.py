@@ -60,33 +60,34 @@ def raw_script(response) -> bool:
 
 
 @pytest.mark.parametrize("path", LISTS)
-@pytest.mark.parametrize("attack", SQL)
-def test_sql_in_a_search_finds_words_and_nothing_else(path, attack, client, films):
-    response = client.get(path, {"q": attack})
-    assert response.status_code in {200, 400}
+def test_sql_in_a_search_finds_words_and_nothing_else(path, client, films):
+    for attack in SQL:
+        response = client.get(path, {"q": attack})
+        assert response.status_code in {200, 400}, attack
+        if path != "/":
+            found = response.json().get("results", [])
+            assert len(found) < len(films), f"{attack} became a condition that is always true"
     assert Film.objects.count() == len(films)
-    if path != "/":
-        assert len(response.json().get("results", [])) < len(films), "the condition did not become true"
 
 
 @pytest.mark.parametrize("path", LISTS)
-@pytest.mark.parametrize("parameter", PARAMETERS)
-def test_sql_in_any_filter_is_a_value_out_of_range(path, parameter, client, films):
-    for attack in SQL[:4]:
-        response = client.get(path, {parameter: attack})
-        assert response.status_code < 500
-        if path != "/" and parameter != "q":
-            assert response.status_code == 400
+def test_sql_in_any_filter_is_a_value_out_of_range(path, client, films):
+    for parameter in PARAMETERS:
+        for attack in SQL[:4]:
+            response = client.get(path, {parameter: attack})
+            assert response.status_code < 500, (parameter, attack)
+            if path != "/" and parameter != "q":
+                assert response.status_code == 400, (parameter, attack)
     assert Film.objects.count() == len(films)
 
 
-@pytest.mark.parametrize("parameter", PARAMETERS)
-def test_html_in_any_filter_comes_back_as_text(parameter, client, films):
-    for path in (*LISTS, "/facets/", "/compare/", "/login/", "/try/", "/data/"):
+@pytest.mark.parametrize("path", [*LISTS, "/facets/", "/compare/", "/login/", "/try/", "/data/"])
+def test_html_in_any_filter_comes_back_as_text(path, client, films):
+    for parameter in PARAMETERS:
         response = client.get(path, {parameter: HTML, "next": HTML})
         assert response.status_code < 500
         if response["Content-Type"].startswith("text/html"):
-            assert not raw_script(response), path
+            assert not raw_script(response), parameter
         else:
             assert response["Content-Type"].partition(";")[0] in TEXT
             assert response["X-Content-Type-Options"] == "nosniff"
