@@ -261,20 +261,16 @@ def film_page(
 
 
 def shown_films(ids: FilmQuerySet, filters: FilmFilters, version: ModelVersion | None) -> FilmQuerySet:
-    """The films of these ids with what cards show of them, in the order that the filters ask for."""
+    """The films of these ids with all but their long texts, in the order that the filters ask for."""
     sort = sort_of(filters)
     films = _with_shown(version).filter(id__in=ids)
     if sort.name == RELEVANCE:
         films = films.with_relevance(filters.query)
-    return films.order_by(*_order(sort)).select_related("poster").only(*_FACTS)
+    return films.order_by(*_order(sort)).select_related("poster").defer(*_TEXTS)
 
 
-# What cards and cursors read.
-_FACTS = (
-    *("title", "release_date", "release_sort", "title_sort", "popularity", "weighted_rating", "added_at"),
-    *("vote_average", "vote_count", "label_ids", "poster__sha256", "poster__file", "poster__dominant_colour"),
-    *("poster__width", "poster__height"),
-)
+# Long, and shown in no list.
+_TEXTS = ("overview", "tagline", "search", "folded_titles", "folded_overview")
 
 
 def cursor_after(film: Film, filters: FilmFilters) -> str:

@@ -94,6 +94,8 @@ class TestFiltersByPrediction:
             page = film_page(FilmFilters(sort="title"), version)
             facts = [(film.title, film.poster, film.label_ids, film.year) for film in page.films]
         assert len(facts) == 5
+        texts = {"overview", "tagline", "search", "folded_titles", "folded_overview"}
+        assert page.films[0].get_deferred_fields() == texts
         missed = next(film for film in page.films if film.title == "missed")
         assert (missed.shown_hits, missed.shown_misses, missed.shown_extras) == ([DRAMA], [WAR], [])
 
