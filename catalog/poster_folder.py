@@ -47,8 +47,7 @@ def import_posters(
     A film whose poster is that very file is not written to. A file that is no acceptable image is recorded with the run
     and its film keeps what it had. Raises `NotADirectoryError` when there is no such folder.
     """
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is no folder of posters")
+    require_folder(folder)
     counts = PosterCounts()
     files = _files(folder)
     with ThreadPoolExecutor(THREADS) as pool:
@@ -64,6 +63,12 @@ def import_posters(
             under_way = begun
             if not batch:
                 return counts
+
+
+def require_folder(folder: Path) -> None:
+    """Raises `NotADirectoryError` where there is no such folder."""
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is no folder of posters")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from catalog.csv_rows import CsvError
 from catalog.importing import end_run, start_run, upsert_films
 from catalog.kaggle import count_lines, read_films
 from catalog.models import ImportRun
-from catalog.poster_folder import PosterCounts, import_posters
+from catalog.poster_folder import PosterCounts, import_posters, require_folder
 from catalog.records import ImportCounts
 from catalog.runs import holding
 
@@ -32,6 +33,8 @@ def import_kaggle(
     with holding(run):
         start_run(run, total=count_lines(path) if path.is_file() else None)
         try:
+            if posters is not None:
+                require_folder(posters)
             counts = upsert_films(read_films(path), run=run, on_batch=on_films)
             if posters is not None:
                 import_posters(folder=posters, run=run, on_batch=on_posters)
@@ -43,3 +46,19 @@ def import_kaggle(
             raise
         end_run(run, ImportRun.State.DONE)
         return counts
+
+
+def fingerprint(path: Path, posters: Path | None = None) -> str:
+    """32 hexadecimal digits of what an import would read: the CSV's content, and the posters' names, sizes and times."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    if posters is not None:
+        for poster in sorted(posters.glob("**/*.*")):
+            facts = poster.stat()
+            digest.update(f"{poster.name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def already_imported(found: str) -> ImportRun | None:
+    """The last finished import of files with that fingerprint."""
+    return ImportRun.objects.filter(state=ImportRun.State.DONE, options__fingerprint=found).first()

@@ -26,7 +26,7 @@ from catalog.records import FilmRecord
 from catalog.runs import close_interrupted_runs, holding
 from tests.catalog.dirty import BROKEN_ROWS, row, write_csv
 from tests.conftest import PROJECT, process_environment
-from tests.factories import make_film, make_poster
+from tests.factories import jpeg, make_film, make_poster
 
 pytestmark = pytest.mark.django_db
 
@@ -233,12 +233,39 @@ def test_the_command_imports_a_dirty_file_and_says_what_it_refused(
     assert "6 films created" in output
 
 
+def test_the_command_skips_files_that_it_imported_before_if_asked_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_csv(tmp_path, row(1))
+    posters = tmp_path / "posters"
+    posters.mkdir()
+    (posters / "1.jpg").write_bytes(jpeg())
+
+    def films_read() -> int:
+        call_command("import_kaggle", str(path), posters=posters, skip_if_done=True)
+        skipped = "imported before" in capsys.readouterr().out
+        run = ImportRun.objects.first()
+        return 0 if skipped or run is None else run.read
+
+    assert films_read() == 1
+    assert films_read() == 0
+    (posters / "1.jpg").write_bytes(jpeg(seed=9))
+    assert films_read() == 1
+    write_csv(tmp_path, row(1), row(2))
+    assert films_read() == 2
+    call_command("import_kaggle", str(path), posters=posters)
+    assert "2 unchanged" in capsys.readouterr().out
+
+
 def test_the_command_refuses_what_is_no_csv_of_films(tmp_path: Path) -> None:
     path = tmp_path / "notes.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(CommandError, match="lacks id, title, overview, genres"):
         call_command("import_kaggle", str(path))
     assert ImportRun.objects.get().state == ImportRun.State.FAILED
+    with pytest.raises(CommandError, match="no folder of posters"):
+        call_command("import_kaggle", str(write_csv(tmp_path, row(1))), posters=tmp_path / "absent")
+    assert not Film.objects.exists()
     with pytest.raises(CommandError, match="No such file"):
         call_command("import_kaggle", str(tmp_path / "absent.csv"))
 

@@ -1,4 +1,4 @@
-"""``manage.py import_kaggle CSV [--posters DIR]``"""
+"""``manage.py import_kaggle CSV [--posters DIR] [--skip-if-done]``"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from catalog.csv_rows import CsvError
 from catalog.models import ImportRun
 from catalog.progress import Progress
 from catalog.runs import close_interrupted_runs
-from catalog.sources import import_kaggle
+from catalog.sources import already_imported, fingerprint, import_kaggle
 
 SHOWN_REJECTIONS = 10
 
@@ -29,10 +29,23 @@ class Command(BaseCommand):
             help="a folder of posters <TMDB id>.jpg, or of folders of them",
         )
 
-    def handle(self, *args: Any, csv: Path, posters: Path | None, **options: Any) -> None:
+        parser.add_argument(
+            "--skip-if-done",
+            action="store_true",
+            help="do nothing where these very files were imported before",
+        )
+
+    def handle(self, *args: Any, csv: Path, posters: Path | None, skip_if_done: bool, **options: Any) -> None:
         close_interrupted_runs()
-        run = ImportRun.objects.create(source=ImportRun.Source.KAGGLE, options={"csv": csv.name})
         try:
+            found = fingerprint(csv, posters)
+            done = already_imported(found) if skip_if_done else None
+            if done:
+                self.stdout.write(f"{csv.name} was imported before, by import run {done.pk}.")
+                return
+            run = ImportRun.objects.create(
+                source=ImportRun.Source.KAGGLE, options={"csv": csv.name, "fingerprint": found}
+            )
             self._import(run, csv, posters)
         except (CsvError, OSError) as error:
             raise CommandError(str(error)) from error
