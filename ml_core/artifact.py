@@ -154,6 +154,8 @@ def write_artifact(
     manifest = _as_json({"format_version": FORMAT_VERSION, "files": files})
     (aside / "artifact.json").write_bytes(manifest)
     for name in ("artifact.json", *files):
+        # Written by one user, read by others: the weights come out of safetensors readable by their writer alone.
+        (aside / name).chmod(0o644)
         sync(aside / name)
     sync(aside)
     replace_folder(aside, folder)
