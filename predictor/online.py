@@ -188,17 +188,17 @@ def decode_film(content: bytes) -> OnlineFilm:
     return OnlineFilm(**(texts | {"poster": poster if texts["poster"] else None}))
 
 
-_waiting_clients: dict[str, redis.Redis] = {}
+_waiting_clients: dict[tuple[str, float], redis.Redis] = {}
 
 
 def _waiting_client() -> redis.Redis:
     """A client for BLPOP, which itself says when to give up; a dead broker shows as a closed connection."""
-    url = settings.REDIS_URL
-    if url not in _waiting_clients:
-        _waiting_clients[url] = redis.Redis.from_url(
+    url, seconds = settings.REDIS_URL, settings.ONLINE_TIMEOUT_SECONDS * 2
+    if (url, seconds) not in _waiting_clients:
+        _waiting_clients[url, seconds] = redis.Redis.from_url(
             url,
             socket_connect_timeout=broker.CONNECT_SECONDS,
-            socket_timeout=settings.ONLINE_TIMEOUT_SECONDS * 2,
+            socket_timeout=seconds,
             retry=Retry(NoBackoff(), 0),
         )
-    return _waiting_clients[url]
+    return _waiting_clients[url, seconds]
