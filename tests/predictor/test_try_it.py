@@ -14,7 +14,7 @@ from PIL import Image
 
 from catalog.models import Film, Poster
 from catalog.posters import MOST_BYTES
-from ledger.workers import say_alive
+from ledger.workers import live_workers, say_alive
 from predictor.models import ModelPointers, Prediction
 from tests.factories import jpeg, make_film
 from tests.predictor.reading import page_text
@@ -172,8 +172,9 @@ def test_a_forged_address_is_no_way_around(client, settings):
 # The answer -----------------------------------------------------------------------------------------------------
 
 
-def test_a_worker_predicts_it_and_nothing_is_kept(client, champion, start_worker, settings):
+def test_a_worker_predicts_it_and_nothing_is_kept(client, champion, start_worker, settings, eventually):
     start_worker("predict")
+    eventually(lambda: live_workers(queue="predict"))
     # A random model: whether it says yes is no matter, all 18 genres are shown either way.
     both = client.post("/try/", {"title": "Heist", "overview": STORY, "poster": upload(jpeg())})
     shown = page_text(both)
