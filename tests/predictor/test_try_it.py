@@ -173,6 +173,7 @@ def test_a_forged_address_is_no_way_around(client, settings):
 
 
 def test_a_worker_predicts_it_and_nothing_is_kept(client, champion, start_worker, settings, eventually):
+    settings.ONLINE_TIMEOUT_SECONDS = 60  # the first answer waits for the model to be loaded
     start_worker("predict")
     eventually(lambda: live_workers(queue="predict"))
     # A random model: whether it says yes is no matter, all 18 genres are shown either way.
