@@ -86,7 +86,7 @@ def manage(*arguments: str, quiet: bool = False, **extra: str) -> None:
     """Run a management command; its output, which shows progress, goes to the terminal."""
     done = subprocess.run(
         [sys.executable, str(PROJECT / "manage.py"), *arguments],
-        env=os.environ | extra,
+        env={"LOG_LEVEL": "WARNING"} | os.environ | extra,  # its progress is for reading, its log is not
         cwd=PROJECT,
         stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.STDOUT if quiet else None,
