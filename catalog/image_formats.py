@@ -24,6 +24,8 @@ MOST_WEBP_PIXELS = 4_000_000
 MOST_SCANS = 32
 # A photograph's metadata takes dozens of them; a million tiny ones would take seconds to walk.
 MOST_SECTIONS = 5_000
+# Pillow unpacks each compressed text of a PNG, up to 1 MB.
+MOST_PNG_TEXTS = 12
 # What the catalog's columns hold, and twice what any poster has.
 MOST_SIDE = 32_767
 
@@ -153,11 +155,11 @@ def _jpeg_frame(content: bytes, marker: int, body: int) -> tuple[int, int]:
 
 
 def _read_png(content: bytes) -> ImageHeader:
-    position, sections = len(_PNG_SIGNATURE), 0
+    position, sections, texts = len(_PNG_SIGNATURE), 0, 0
     size: tuple[int, int] | None = None
     while True:
         sections += 1
-        if sections > MOST_SECTIONS:
+        if sections > MOST_SECTIONS or texts > MOST_PNG_TEXTS:
             raise _too_complex()
         if position + 12 > len(content):
             raise _truncated()
@@ -176,6 +178,8 @@ def _read_png(content: bytes) -> ImageHeader:
             size = struct.unpack_from(">II", content, position + 8)
         elif kind == b"acTL":
             raise _animated()
+        elif kind in {b"zTXt", b"iTXt"}:
+            texts += 1
         position = end
         if kind == b"IEND":
             break

@@ -93,6 +93,15 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         PNG[:33] + png_chunk(b"tEXt", b"a\0b") * 20_000 + PNG[33:],
         "too-complex",
     ),
+    "a PNG of packed texts": (
+        PNG[:33] + png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**20 - 1))) * 60 + PNG[33:],
+        "too-complex",
+    ),
+    "a JPEG of nothing but filling": (b"\xff\xd8" + b"\xff" * (MOST_BYTES - 2), "truncated"),
+    "a JPEG that is one endless scan": (
+        JPEG[: JPEG.index(b"\xff\xda") + 14] + b"\xff\x00" * 5_000_000,
+        "truncated",
+    ),
     "a moving PNG": (animated("PNG"), "animated"),
     "a moving WebP": (animated("WEBP"), "animated"),
     "a PNG with a flipped bit": (PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:], "broken"),

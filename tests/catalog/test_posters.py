@@ -98,6 +98,9 @@ BOMBS = [
     "a WebP of 12 megapixels",
     "a PNG of a million pieces",
     "a JPEG of a hundred scans",
+    "a PNG of packed texts",
+    "a JPEG of nothing but filling",
+    "a JPEG that is one endless scan",
 ]
 # Each poster is verified in a fork of a process that has verified small ones, its highest memory counted from there.
 _MEASURE = """
