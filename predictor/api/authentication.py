@@ -24,7 +24,7 @@ class TokenAuthentication(KnoxTokenAuthentication):
         return super().authenticate_credentials(token)
 
 
-class TokenScheme(OpenApiAuthenticationExtension):
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Describes the header in the OpenAPI schema."""
 
     target_class = "predictor.api.authentication.TokenAuthentication"

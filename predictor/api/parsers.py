@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from rest_framework.exceptions import ParseError
@@ -23,7 +24,7 @@ class BoundedJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(
-        self, stream: Any, media_type: str | None = None, parser_context: dict[str, Any] | None = None
+        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """The decoded body."""
         raw = stream.read(JSON_MAX_BYTES + 1)
@@ -42,7 +43,7 @@ class BoundedFormParser(MultiPartParser):
     """multipart/form-data of at most FORM_MAX_BYTES, refused before it is read."""
 
     def parse(
-        self, stream: Any, media_type: str | None = None, parser_context: dict[str, Any] | None = None
+        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """Fields and files. Raises PayloadTooLarge and ParseError."""
         length = (parser_context or {})["request"].META.get("CONTENT_LENGTH") or "0"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
@@ -27,7 +27,7 @@ class ProblemSerializer(serializers.Serializer):
     detail = serializers.CharField(help_text="What went wrong, and what to do.")
     instance = serializers.CharField(help_text="The path that was asked for.")
     code = serializers.CharField(required=False, help_text="For programs to branch on.")
-    errors = serializers.DictField(
+    errors = serializers.DictField(  # type: ignore[assignment]
         child=FieldProblemSerializer(many=True), required=False, help_text="By name of the field."
     )
 
@@ -61,10 +61,12 @@ class ProblemAutoSchema(AutoSchema):
     A view names those that only it knows in `extra_problems`, a tuple of statuses.
     """
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         responses = super()._get_response_bodies(direction)
         for status in sorted(self._problems()):
-            body = self._get_response_for_code(ProblemSerializer, str(int(status)), [PROBLEM_JSON], direction)
+            body = self._get_response_for_code(  # type: ignore[no-untyped-call]
+                ProblemSerializer, str(int(status)), [PROBLEM_JSON], direction
+            )
             body["description"] = DESCRIPTIONS[status]
             if status in WITH_RETRY_AFTER:
                 body["headers"] = RETRY_AFTER

@@ -129,7 +129,10 @@ class FilmDetailSerializer(FilmSerializer):
     """A film with all that is known of it."""
 
     class Meta(FilmSerializer.Meta):
-        fields = (*FilmSerializer.Meta.fields, "overview", "tagline", "runtime", "added_at", "synced_at")
+        fields = (  # type: ignore[assignment]
+            *FilmSerializer.Meta.fields,
+            *("overview", "tagline", "runtime", "added_at", "synced_at"),
+        )
 
 
 class FilmPageSerializer(serializers.Serializer):
@@ -258,12 +261,17 @@ class Base64Field(serializers.CharField):
             ) from error
 
 
-class PredictSerializer(StrictSerializer):
-    """A film to predict, as JSON. At least one of title, overview and poster must hold something."""
+class PredictTextsSerializer(StrictSerializer):
+    """The texts of a film to predict."""
 
     title = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
     overview = serializers.CharField(max_length=20_000, required=False, allow_blank=True, default="")
     tagline = serializers.CharField(max_length=1_000, required=False, allow_blank=True, default="")
+
+
+class PredictSerializer(PredictTextsSerializer):
+    """A film to predict, as JSON. At least one of title, overview and poster must hold something."""
+
     poster = Base64Field(
         required=False,
         allow_null=True,
@@ -272,7 +280,7 @@ class PredictSerializer(StrictSerializer):
     )
 
 
-class PredictFormSerializer(PredictSerializer):
+class PredictFormSerializer(PredictTextsSerializer):
     """A film to predict, as multipart/form-data, with the poster as a file."""
 
     poster = serializers.FileField(

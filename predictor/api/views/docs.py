@@ -23,7 +23,7 @@ from predictor.api.views.base import ApiView
 class SchemaView(SpectacularAPIView):
     """The OpenAPI 3 schema of this API."""
 
-    renderer_classes = (OpenApiYamlRenderer, OpenApiJsonRenderer)
+    renderer_classes = [OpenApiYamlRenderer, OpenApiJsonRenderer]
     content_negotiation_class = SchemaNegotiation
 
 

@@ -121,7 +121,7 @@ def _predicted(film_id: int) -> tuple[Film, Prediction]:
 
 def _summary(film: Film, version_id: int) -> Prediction | None:
     """The prediction that a page of films carries with each of them."""
-    if film.shown_predicted is None:
+    if film.shown_predicted is None:  # type: ignore[attr-defined]
         return None
     names = ("predicted", "hits", "misses", "extras", "surprise", "part")
     return Prediction(
