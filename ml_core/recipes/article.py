@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml_core.devices import choose_device
+from ml_core.features import state_sha256
 from ml_core.inputs import InputSet
 from ml_core.networks.lstm_cnn import (
     POSTER_HEIGHT,
@@ -85,6 +86,7 @@ def train_lstm_cnn(request: TrainingRequest) -> str:
     torch.manual_seed(request.seed)
     config = LstmCnnConfig(vocabulary_size=len(vocabulary))
     network = LstmCnn(config, embedding_matrix(vocabulary, vectors, seed=request.seed))
+    start = state_sha256(network)[:16]  # tells other word vectors and other seeds apart
     sequences = [vocabulary.encode(text) for text in texts]
     source = ArticleSource(sequences, posters)
     both = snapshot.has_overview & posters.usable
@@ -105,7 +107,7 @@ def train_lstm_cnn(request: TrainingRequest) -> str:
             seed=request.seed,
         ),
         device=device,
-        checkpoint=request.work / "lstm-cnn.safetensors",
+        checkpoint=request.work / f"lstm-cnn-{snapshot.sha256[:16]}-{start}.safetensors",
         progress=request.progress,
         stage="train lstm_cnn",
     )

@@ -90,6 +90,7 @@ def finish(
         "prior": [float(value) for value in prior],
         "snapshot": {"sha256": snapshot.sha256, "counts": snapshot.counts},
         "seed": request.seed,
+        "command": _command(request, network),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         **config,
     }
@@ -106,6 +107,18 @@ def finish(
         model_card=model_card(whole_config, metrics),
         extra=extra,
     )
+
+
+def _command(request: TrainingRequest, network: str) -> str:
+    """The command that repeats this training, paths aside."""
+    words = ["python -m ml_core train SNAPSHOT ARTIFACT", f"--network {network}", f"--seed {request.seed}"]
+    asked = {"epochs": request.epochs, "batch-size": request.batch_size}
+    words += [f"--{name} {value}" for name, value in asked.items() if value is not None]
+    if network == "fusion":
+        words += [f"--tune-epochs {request.tune_epochs}", f"--image-encoder {request.image_encoder}"]
+    if request.word_vectors is not None:
+        words.append("--word-vectors FILE")
+    return " ".join([*words, f"--criterion {request.criterion}"])
 
 
 def half(state: Mapping[str, Any], prefix: str = "") -> dict[str, NDArray[Any]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml_core.devices import choose_device
-from ml_core.features import FeatureSource, film_features
+from ml_core.features import FeatureSource, film_features, state_sha256
 from ml_core.inputs import InputSet
 from ml_core.networks.encoders import ImageEncoder, SentenceEncoder
 from ml_core.networks.fusion import FusionConfig, FusionNetwork, initialise_output
@@ -53,6 +53,8 @@ def train_fusion(request: TrainingRequest) -> str:
         device=device,
         progress=request.progress,
     )
+    # A checkpoint belongs to the films and to the encoders whose output the heads read.
+    encoders = f"{state_sha256(sentence_encoder)[:8]}-{state_sha256(image_encoder)[:8]}"
     torch.manual_seed(request.seed)
     config = FusionConfig(poster_width=image_encoder.width)
     network = FusionNetwork(config)
@@ -77,7 +79,7 @@ def train_fusion(request: TrainingRequest) -> str:
             seed=request.seed,
         ),
         device=device,
-        checkpoint=request.work / "heads.safetensors",
+        checkpoint=request.work / f"heads-{snapshot.sha256[:16]}-{encoders}.safetensors",
         progress=request.progress,
         stage="train heads",
     )
@@ -139,7 +141,7 @@ def _sentence_encoder(
             seed=request.seed,
         ),
         device=device,
-        checkpoint=request.work / "sentence-encoder.safetensors",
+        checkpoint=request.work / f"sentence-encoder-{snapshot.sha256[:16]}.safetensors",
         progress=request.progress,
     )
     # The features are made with the weights as they will be shipped: rounded to half precision.
