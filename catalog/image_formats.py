@@ -16,8 +16,8 @@ from dataclasses import dataclass
 # At 1/8 scale libjpeg decodes 40 megapixels in little memory; the other formats are always decoded in full.
 MOST_JPEG_PIXELS = 40_000_000
 MOST_PNG_PIXELS = 12_000_000
-# With several scans libjpeg keeps all coefficients, up to 6 bytes a pixel: 60 MB.
-MOST_BUFFERED_JPEG_PIXELS = 10_000_000
+# With several scans libjpeg keeps all coefficients, 2 bytes each, up to one a pixel and colour component: 60 MB.
+MOST_BUFFERED_JPEG_VALUES = 30_000_000
 # Pillow's WebP decoder holds four copies of 4 bytes a pixel: 64 MB.
 MOST_WEBP_PIXELS = 4_000_000
 # libjpeg's own progressive script has 10 scans; each is a pass over the whole image.
@@ -26,6 +26,8 @@ MOST_SCANS = 32
 MOST_SECTIONS = 5_000
 # Pillow unpacks each compressed text of a PNG, up to 1 MB.
 MOST_PNG_TEXTS = 12
+# Decoders copy what stands beside the picture, libwebp several times. Colour profiles have up to some 500 kB.
+MOST_METADATA = {"png": 4 * 2**20, "webp": 2**20}
 # What the catalog's columns hold, and twice what any poster has.
 MOST_SIDE = 32_767
 
@@ -68,7 +70,7 @@ def read_header(content: bytes) -> ImageHeader:
     if header.width * header.height > most or max(header.width, header.height) > MOST_SIDE:
         raise PosterError(
             "pixels",
-            f"The image has {header.width:,} x {header.height:,} pixels; at most {most / 1e6:.0f} megapixels, and "
+            f"The image has {header.width:,} x {header.height:,} pixels; at most {most / 1e6:g} megapixels, and "
             f"{MOST_SIDE:,} on a side, are accepted in its format. Send a smaller one.",
         )
     return header
@@ -97,8 +99,8 @@ def _too_complex() -> PosterError:
 def _read_jpeg(content: bytes) -> tuple[ImageHeader, int]:
     """The header of a JPEG and how many pixels one of its kind may have."""
     position, sections, scans = 2, 0, 0
-    size: tuple[int, int] | None = None
-    progressive = False
+    size: list[int] | None = None
+    progressive, components = False, 3
     while True:
         sections += 1
         if sections > MOST_SECTIONS or scans > MOST_SCANS:
@@ -109,7 +111,8 @@ def _read_jpeg(content: bytes) -> tuple[ImageHeader, int]:
         if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
             if size is not None:
                 raise _broken("it has two frame headers")
-            size, progressive = _jpeg_frame(content, marker, body), marker == 0xC2
+            *size, components = _jpeg_frame(content, marker, body)
+            progressive = marker == 0xC2
         elif marker == 0xDA:
             scans += 1
             end = _END_OF_SCAN.search(content, position)
@@ -120,7 +123,7 @@ def _read_jpeg(content: bytes) -> tuple[ImageHeader, int]:
         raise _broken("it holds no picture")
     _end_at(content, position)
     buffered = progressive or scans > 1
-    most = MOST_BUFFERED_JPEG_PIXELS if buffered else MOST_JPEG_PIXELS
+    most = MOST_BUFFERED_JPEG_VALUES // max(components, 1) if buffered else MOST_JPEG_PIXELS
     return ImageHeader("jpeg", *size), most
 
 
@@ -145,13 +148,14 @@ def _jpeg_segment(content: bytes, position: int) -> tuple[int, int, int]:
     return marker, body, body + length
 
 
-def _jpeg_frame(content: bytes, marker: int, body: int) -> tuple[int, int]:
+def _jpeg_frame(content: bytes, marker: int, body: int) -> tuple[int, int, int]:
+    """Width, height, and number of colour components."""
     if marker > 0xC2:
         raise PosterError("format", "This kind of JPEG is not shown by browsers. Save it as a usual one.")
-    if body + 7 > len(content):
+    if body + 8 > len(content):
         raise _truncated()
-    height, width = struct.unpack_from(">HH", content, body + 3)
-    return width, height
+    height, width, components = struct.unpack_from(">HHB", content, body + 3)
+    return width, height, components
 
 
 def _read_png(content: bytes) -> ImageHeader:
@@ -161,15 +165,7 @@ def _read_png(content: bytes) -> ImageHeader:
         sections += 1
         if sections > MOST_SECTIONS or texts > MOST_PNG_TEXTS:
             raise _too_complex()
-        if position + 12 > len(content):
-            raise _truncated()
-        length, kind = struct.unpack_from(">I4s", content, position)
-        end = position + 12 + length
-        if end > len(content):
-            raise _truncated()
-        checksum = zlib.crc32(memoryview(content)[position + 4 : end - 4])
-        if checksum != int.from_bytes(content[end - 4 : end], "big"):
-            raise _broken(f"the checksum of its {kind.decode('latin-1')!r} section does not fit")
+        kind, length, end = _png_section(content, position)
         if (size is None) != (kind == b"IHDR"):
             raise _broken("its sections are out of order")
         if kind == b"IHDR":
@@ -180,6 +176,8 @@ def _read_png(content: bytes) -> ImageHeader:
             raise _animated()
         elif kind in {b"zTXt", b"iTXt"}:
             texts += 1
+        if kind != b"IDAT" and length > MOST_METADATA["png"]:
+            raise _too_complex()
         position = end
         if kind == b"IEND":
             break
@@ -188,12 +186,26 @@ def _read_png(content: bytes) -> ImageHeader:
     return ImageHeader("png", *size)
 
 
+def _png_section(content: bytes, position: int) -> tuple[bytes, int, int]:
+    """Kind and length of the section at that position, and where it ends."""
+    if position + 12 > len(content):
+        raise _truncated()
+    length, kind = struct.unpack_from(">I4s", content, position)
+    end = position + 12 + length
+    if end > len(content):
+        raise _truncated()
+    checksum = zlib.crc32(memoryview(content)[position + 4 : end - 4])
+    if checksum != int.from_bytes(content[end - 4 : end], "big"):
+        raise _broken(f"the checksum of its {kind.decode('latin-1')!r} section does not fit")
+    return kind, length, end
+
+
 def _read_webp(content: bytes) -> ImageHeader:
     declared = 8 + int.from_bytes(content[4:8], "little")
     if declared > len(content):
         raise _truncated()
     _end_at(content, declared + (declared & 1))
-    position, sections = 12, 0
+    position, sections, metadata = 12, 0, 0
     canvas: tuple[int, int] | None = None
     frame: tuple[int, int] | None = None
     while position + 8 <= declared:
@@ -212,6 +224,8 @@ def _read_webp(content: bytes) -> ImageHeader:
             if frame is not None:
                 raise _broken("it holds two pictures")
             frame = _webp_frame(kind, body)
+        elif (metadata := metadata + length) > MOST_METADATA["webp"]:
+            raise _too_complex()
         position += 8 + length + (length & 1)
     if frame is None:
         raise _broken("it holds no picture")

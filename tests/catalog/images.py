@@ -27,9 +27,9 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))
 
 
-def jpeg_sized(width: int, height: int, *, progressive: bool = False) -> bytes:
+def jpeg_sized(width: int, height: int, *, progressive: bool = False, mode: str = "RGB") -> bytes:
     """A small JPEG whose frame header declares another size."""
-    content = bytearray(encoded("JPEG", progressive=progressive))
+    content = bytearray(encoded("JPEG", mode=mode, progressive=progressive))
     at = content.index(b"\xff\xc2" if progressive else b"\xff\xc0")
     content[at + 5 : at + 9] = struct.pack(">HH", height, width)
     return bytes(content)
@@ -101,6 +101,18 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a JPEG that is one endless scan": (
         JPEG[: JPEG.index(b"\xff\xda") + 14] + b"\xff\x00" * 5_000_000,
         "truncated",
+    ),
+    "a progressive CMYK JPEG of 10 megapixels": (
+        jpeg_sized(2_500, 4_000, progressive=True, mode="CMYK"),
+        "pixels",
+    ),
+    "a PNG with 5 MB of something else in it": (
+        PNG[:33] + png_chunk(b"prVt", bytes(5 * 2**20)) + PNG[33:],
+        "too-complex",
+    ),
+    "a WebP with 2 MB of something else in it": (
+        encoded("WEBP", exif=b"Exif\0\0" + bytes(2 * 2**20)),
+        "too-complex",
     ),
     "a moving PNG": (animated("PNG"), "animated"),
     "a moving WebP": (animated("WEBP"), "animated"),

@@ -88,9 +88,21 @@ LARGEST = {
         "RGB",
         {"progressive": True, "subsampling": 0},
     ),
+    "progressive CMYK JPEG of 7 megapixels": (
+        "JPEG",
+        (2_000, 3_500),
+        "CMYK",
+        {"progressive": True, "quality": 20},
+    ),
     "PNG of 12 megapixels": ("PNG", (3_000, 4_000), "RGBA", {"compress_level": 1}),
     "PNG of 12 megapixels with a palette": ("PNG", (3_000, 4_000), "P", {"compress_level": 1}),
     "WebP of 4 megapixels": ("WEBP", (1_600, 2_500), "RGB", {"method": 0}),
+    "WebP of 4 megapixels with metadata": (
+        "WEBP",
+        (1_600, 2_500),
+        "RGB",
+        {"method": 0, "exif": b"Exif\0\0" + bytes(2**20 - 100)},
+    ),
 }
 BOMBS = [
     "a PNG of 900 megapixels in 100 bytes",
