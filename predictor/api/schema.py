@@ -73,6 +73,11 @@ class ProblemAutoSchema(AutoSchema):
             responses[str(int(status))] = body
         return dict(sorted(responses.items()))
 
+    def get_summary(self) -> str | None:
+        """The first sentence of the description."""
+        sentence, _, _ = self.get_description().replace("\n", " ").partition(". ")
+        return sentence.rstrip(".") or None
+
     def _problems(self) -> set[HTTPStatus]:
         problems = {
             HTTPStatus.BAD_REQUEST,  # also a host name that is not this site's

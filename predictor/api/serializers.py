@@ -151,12 +151,14 @@ class VersionSerializer(serializers.ModelSerializer):
 
 
 class ModelSerializer(serializers.ModelSerializer):
-    """A registered model version. `metrics` are those of its artifact, measured when it was trained."""
+    """A registered model version, with its figures on the test split by what it was given to read."""
 
     labels = Labels(source="label_ids")
     champion = serializers.BooleanField(help_text="Whether it answers online requests.")
     displayed = serializers.BooleanField(help_text="Whether it is what pages show.")
-    metrics = serializers.DictField()
+    test_scores = serializers.SerializerMethodField(
+        help_text="For example `macro_roc_auc` under `overview_poster`; empty where none were measured."
+    )
 
     class Meta:
         model = ModelVersion
@@ -171,8 +173,24 @@ class ModelSerializer(serializers.ModelSerializer):
             "champion",
             "displayed",
             "labels",
-            "metrics",
+            "test_scores",
         )
+
+    @extend_schema_field(serializers.DictField(child=serializers.DictField(child=serializers.FloatField())))
+    def get_test_scores(self, version: ModelVersion) -> dict[str, dict[str, float]]:
+        return {
+            inputs: {name: value for name, value in figures.items() if isinstance(value, int | float)}
+            for inputs, figures in version.metrics.get("test", {}).items()
+        }
+
+
+class ModelDetailSerializer(ModelSerializer):
+    """The same with all `metrics` of the artifact, measured when it was trained: by genre, curves, intervals."""
+
+    metrics = serializers.DictField()
+
+    class Meta(ModelSerializer.Meta):
+        fields = (*ModelSerializer.Meta.fields, "metrics")  # type: ignore[assignment]
 
 
 class ProbabilitySerializer(serializers.Serializer):

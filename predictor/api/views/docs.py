@@ -26,6 +26,10 @@ class SchemaView(SpectacularAPIView):
     renderer_classes = [OpenApiYamlRenderer, OpenApiJsonRenderer]
     content_negotiation_class = SchemaNegotiation
 
+    def _get_version_parameter(self, request: Request) -> None:
+        # There is one version. The parameter would go into the schema and into a header as it comes.
+        return None
+
 
 @require_safe
 @ensure_csrf_cookie
@@ -53,6 +57,7 @@ class UnknownView(APIView):
 
     permission_classes = (AllowAny,)
     authentication_classes = ()
+    http_method_names: list[str] = []
     schema = None
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from predictor.api.serializers import ModelSerializer
+from predictor.api.serializers import ModelDetailSerializer, ModelSerializer
 from predictor.api.views.base import ApiView
 from predictor.models import ModelPointers, ModelVersion
 
@@ -17,18 +17,18 @@ class ModelsView(ApiView):
 
     @extend_schema(operation_id="models_list", responses=ModelSerializer(many=True), tags=["models"])
     def get(self, request: Request) -> Response:
-        """Registered model versions, newest first, with their metrics."""
+        """Registered model versions, newest first, with their main figures."""
         return Response(ModelSerializer(_pointed(list(ModelVersion.objects.all())), many=True).data)
 
 
 class ModelView(ApiView):
     """One version."""
 
-    @extend_schema(operation_id="models_read", responses=ModelSerializer, tags=["models"])
+    @extend_schema(operation_id="models_read", responses=ModelDetailSerializer, tags=["models"])
     def get(self, request: Request, version_id: int) -> Response:
-        """A registered model version with its metrics."""
+        """A registered model version with all its metrics."""
         version = get_object_or_404(ModelVersion, pk=version_id)
-        return Response(ModelSerializer(_pointed([version])[0]).data)
+        return Response(ModelDetailSerializer(_pointed([version])[0]).data)
 
 
 def _pointed(versions: list[ModelVersion]) -> list[ModelVersion]:

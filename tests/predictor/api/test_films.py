@@ -271,7 +271,8 @@ def test_genres_come_with_the_number_of_their_films(anonymous, broker):
 
 
 def test_models_say_which_answers_and_which_is_shown(anonymous, assert_problem):
-    shown = make_version(metrics={"macro_roc_auc": 0.94})
+    measured = {"test": {"overview": {"macro_roc_auc": 0.94, "films": 100, "genres": [{"name": "Drama"}]}}}
+    shown = make_version(metrics=measured)
     champion = make_version(displayed=False)
     other = make_version(displayed=False)
     ModelPointers.objects.update(champion=champion)
@@ -279,8 +280,9 @@ def test_models_say_which_answers_and_which_is_shown(anonymous, assert_problem):
     roles = {pk: (model["champion"], model["displayed"]) for pk, model in models.items()}
     assert roles == {shown.pk: (False, True), champion.pk: (True, False), other.pk: (False, False)}
     one = anonymous.get(f"/api/v1/models/{shown.pk}/").json()
-    assert one == models[shown.pk]
-    assert one["metrics"] == {"macro_roc_auc": 0.94}
+    assert one == models[shown.pk] | {"metrics": measured}
+    assert one["test_scores"] == {"overview": {"macro_roc_auc": 0.94, "films": 100}}
+    assert models[other.pk]["test_scores"] == {}
     assert len(one["labels"]) == 18
     assert "folder" not in one
     assert_problem(anonymous.get("/api/v1/models/999999/"), 404)

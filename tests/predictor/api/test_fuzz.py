@@ -66,7 +66,7 @@ def _site(db: None, broker: Any, settings: Any) -> None:
 
 
 def fill_site() -> None:
-    version = make_version(metrics={"macro_roc_auc": 0.9})
+    version = make_version(metrics={"test": {"overview": {"macro_roc_auc": 0.9}}})
     make_prediction(
         make_film(genres=["Drama", "War"], poster=make_poster(), release_date="1942-11-26"),
         version,

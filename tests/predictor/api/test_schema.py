@@ -41,6 +41,15 @@ def test_the_schema_comes_as_yaml_and_as_json(anonymous, schema):
         assert response.json() == schema
 
 
+@pytest.mark.parametrize(
+    "query", ["version=9", "version=%0d%0aX-Evil:%201", "lang=%00", "lang=../../x", "format=%00"]
+)
+def test_no_parameter_gets_into_the_schema(query, anonymous, schema):
+    response = anonymous.get(f"/api/v1/schema/?{query}")
+    assert yaml.safe_load(response.content) == schema
+    assert "X-Evil" not in response
+
+
 def test_every_address_is_described(schema):
     described = {path.removeprefix("/api/v1/") for path in schema["paths"]}
     served = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(p.pattern)) for p in urlpatterns}
@@ -78,6 +87,7 @@ def test_token_and_session_are_described_and_required_where_they_are(schema):
 def test_operations_have_a_name_and_a_sentence(schema):
     names = [operation["operationId"] for _, _, operation in operations(schema)]
     assert len(set(names)) == len(names)
+    assert all(5 < len(operation["summary"]) < 140 for _, _, operation in operations(schema))
     assert all(operation["description"].strip() for _, _, operation in operations(schema))
 
 
