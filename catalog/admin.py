@@ -112,6 +112,9 @@ class ImportRunAdmin(ReadOnly):
         # For actions; a single run is shown with every field read-only.
         return admin.ModelAdmin.has_change_permission(self, request, obj) and obj is None
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # a worker may be at it, and its rejections are worth keeping
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.import_csv)
         return [path("import-csv/", view, name="catalog_importrun_import_csv"), *super().get_urls()]

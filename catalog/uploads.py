@@ -68,7 +68,9 @@ def import_upload(chunk: ClaimedChunk) -> None:
 @on_run_end(KIND)
 def end_upload(run_id: int, progress: Progress) -> None:
     """Close a run that its worker did not close, and let go of the file."""
-    run = ImportRun.objects.select_for_update().get(pk=run_id)
+    run = ImportRun.objects.select_for_update().filter(pk=run_id).first()
+    if run is None:
+        return
     if run.state in _OPEN:
         if progress.cancelled:
             end_run(run, ImportRun.State.CANCELLED)
