@@ -4,7 +4,7 @@
         [--requests 200] [--clients 32]
 
 FILMS is a folder with movies_metadata.csv and posters/. Starts the site's web server and one predict worker on a database
-and a broker database of their own, and posts films with overview and poster to /api/v1/predict. One client: every request
+and a broker database of their own, and posts films with overview and poster to /api/v1/predict/. One client: every request
 is followed by the same film's bare decode and forward pass in this process, so that both meet the same machine. Many
 clients: the worker's share is compared with the same model's batch prediction of the same films in this process, once
 before and once after.
@@ -138,7 +138,7 @@ def _post(connection: http.client.HTTPConnection, token: str, body: bytes) -> in
         "Authorization": f"Token {token}",
         "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
     }
-    connection.request("POST", "/api/v1/predict", body=body, headers=headers)
+    connection.request("POST", "/api/v1/predict/", body=body, headers=headers)
     answer = connection.getresponse()
     content = answer.read()
     if answer.status == 200:

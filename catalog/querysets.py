@@ -16,7 +16,7 @@ from catalog.search import search_query
 
 # Films of a search that are ranked: the most popular of those that match. Ranking reads each one's text, so that
 # ranking every match of a common word takes a second at a million films, and nobody pages that far.
-SEARCH_CANDIDATES = 2_000
+SEARCH_CANDIDATES = 500
 # Of films with exactly the searched title, which count however unpopular they are.
 _SAME_TITLE_CANDIDATES = 50
 # PostgreSQL's weights in the order D, C, B, A: a word in the title counts ten times one in the overview.
