@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.postgres.search import SearchRank
 from django.db import connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Case, ExpressionWrapper, F, Func, Q, Value, When
 from django.db.models.expressions import Combinable
+from django.db.models.sql.compiler import SQLCompiler
 
 from catalog.folding import sort_title
 from catalog.search import search_query
+
+if TYPE_CHECKING:
+    from catalog.models import Film  # noqa: F401 - named in quotes below
 
 # Films of a search that are ranked: the most popular of those that match. Ranking reads each one's text, so that
 # ranking every match of a common word takes a second at a million films, and nobody pages that far.
@@ -37,7 +42,9 @@ class RowComparison(Func):
         super().__init__(*left, *right)
         self.operator = operator
 
-    def as_sql(self, compiler, connection, **extra):  # type: ignore[no-untyped-def]
+    def as_sql(  # type: ignore[override]
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra_context: Any
+    ) -> tuple[str, list[Any]]:
         """Django's contract of an expression: the SQL and its parameters."""
         parts = [compiler.compile(source) for source in self.source_expressions]
         half = len(parts) // 2
@@ -89,7 +96,7 @@ class FilmQuerySet(models.QuerySet["Film"]):
         query = search_query(text)
         return self.none() if query is None else self.filter(search=query)
 
-    def search_candidates(self, text: str) -> Self:
+    def search_candidates(self, text: str) -> models.QuerySet[Any, Any]:
         """Of the films of this queryset, those worth ranking for the text: the most popular that match it.
 
         Returns ids (a queryset of one column); at most `SEARCH_CANDIDATES` and a few that have the very title.

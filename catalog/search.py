@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
+from typing import Any
 
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import Value
-from django.db.models.expressions import Combinable
 
 from catalog.folding import fold
 
@@ -32,7 +34,7 @@ def words(text: str) -> list[str]:
     return [word[:MAX_WORD_LENGTH] for word in _WORD.findall(fold(text))[:MAX_WORDS]]
 
 
-def search_query(text: str) -> Combinable | None:
+def search_query(text: str) -> Any | None:
     """Films with every word of the text, in a title as written or in the overview as English; None without words.
 
     The last word also matches as a beginning, from three characters on: a visitor may still be typing it. Shorter
@@ -45,12 +47,12 @@ def search_query(text: str) -> Combinable | None:
     content = [word for word in all_words if word not in _STOP_WORDS]
     if len(content) > 1 and content[-1] == typed and len(typed) < MIN_PREFIX_LENGTH and typed.isascii():
         content.pop()
-    query: Combinable | None = None
-    for word in content or all_words:
-        beginning = word == typed and (len(word) >= MIN_PREFIX_LENGTH or not word.isascii())
-        raw = Value(f"'{word}':*" if beginning else f"'{word}'")
-        either = SearchQuery(raw, config="simple", search_type="raw") | SearchQuery(
-            raw, config="english", search_type="raw"
-        )
-        query = either if query is None else query & either
-    return query
+    return functools.reduce(operator.and_, [_either(word, typed) for word in content or all_words])
+
+
+def _either(word: str, typed: str) -> Any:
+    """The word in a title as it stands, or in the overview by its stem."""
+    beginning = word == typed and (len(word) >= MIN_PREFIX_LENGTH or not word.isascii())
+    raw = Value(f"'{word}':*" if beginning else f"'{word}'")
+    simple, english = (SearchQuery(raw, config=name, search_type="raw") for name in ("simple", "english"))
+    return simple | english

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core import signing
-from django.db.models import F, FilteredRelation, FloatField, OrderBy, Q, Value
+from django.db.models import F, FilteredRelation, FloatField, OrderBy, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast
 
@@ -260,7 +260,7 @@ def film_page(
     return FilmPage(films=rows, next_cursor=cursor_after(rows[-1], filters) if more else None)
 
 
-def shown_films(ids: FilmQuerySet, filters: FilmFilters, version: ModelVersion | None) -> FilmQuerySet:
+def shown_films(ids: QuerySet[Any, Any], filters: FilmFilters, version: ModelVersion | None) -> FilmQuerySet:
     """The films of these ids with all but their long texts, in the order that the filters ask for."""
     sort = sort_of(filters)
     films = _with_shown(version).filter(id__in=ids)

@@ -118,7 +118,7 @@ def rows(**columns: list[Any]) -> Any:
     import altair as alt
 
     names = list(columns)
-    return alt.Data(
+    return alt.Data(  # type: ignore[no-untyped-call]
         values=[dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     )
 
