@@ -1,0 +1,66 @@
+"""Every operation as anonymous, user and admin: who gets what (promise 13)."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from knox.models import AuthToken
+from rest_framework.test import APIClient
+
+from tests.factories import make_film, make_prediction, make_version
+
+pytestmark = pytest.mark.django_db
+
+# (method, address): what anonymous clients, users and admins get; users and admins come with a token.
+# Predicting is 422 where it is open, nothing being sent to predict from.
+ACCESS = {
+    ("get", "/api/v1/"): (200, 200, 200),
+    ("get", "/api/v1/films/"): (200, 200, 200),
+    ("get", "/api/v1/films/{film_id}/"): (200, 200, 200),
+    ("get", "/api/v1/films/{film_id}/prediction/"): (200, 200, 200),
+    ("get", "/api/v1/films/{film_id}/similar/"): (200, 200, 200),
+    ("get", "/api/v1/genres/"): (200, 200, 200),
+    ("get", "/api/v1/models/"): (200, 200, 200),
+    ("get", "/api/v1/models/{version_id}/"): (200, 200, 200),
+    ("post", "/api/v1/predict/"): (422, 422, 422),
+    ("get", "/api/v1/me/tokens/"): (401, 200, 200),
+    ("post", "/api/v1/me/tokens/"): (401, 403, 403),
+    ("delete", "/api/v1/me/tokens/{key}/"): (401, 404, 404),
+}
+
+
+@pytest.fixture
+def clients(user, admin, broker):
+    found = [APIClient()]
+    for account in (user, admin):
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Token {AuthToken.objects.create(user=account)[1]}")
+        found.append(client)
+    return found
+
+
+def test_the_table_has_every_operation(anonymous):
+    schema = yaml.safe_load(anonymous.get("/api/v1/schema/").content)
+    assert set(ACCESS) == {(method, path) for path, item in schema["paths"].items() for method in item}
+
+
+def test_each_gets_what_is_theirs(clients):
+    film, version = make_film(genres=["Drama"]), make_version()
+    make_prediction(film, version)
+    for (method, path), expected in ACCESS.items():
+        address = path.format(film_id=film.pk, version_id=version.pk, key="0" * 15)
+        statuses = tuple(getattr(client, method)(address).status_code for client in clients)
+        assert statuses == expected, (method, path)
+
+
+def test_no_method_of_any_address_changes_a_film_or_a_model_even_for_an_admin(clients):
+    film, version = make_film(title="As it was"), make_version()
+    for _, path in ACCESS:
+        address = path.format(film_id=film.pk, version_id=version.pk, key="0" * 15)
+        for method in ("post", "put", "patch", "delete"):
+            body = {"title": "Changed", "name": "Changed", "champion": True, "id": film.pk}
+            getattr(clients[2], method)(address, body)
+    film.refresh_from_db()
+    version.refresh_from_db()
+    assert film.title == "As it was"
+    assert version.name != "Changed"
