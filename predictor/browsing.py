@@ -166,7 +166,8 @@ _SHOWN = ("film_id", "predicted", "hits", "misses", "extras", "surprise", "part"
 def _with_shown(version: ModelVersion | None) -> FilmQuerySet:
     """All films, with the version's prediction joined once, and its columns as ``shown_...``.
 
-    Filters name those, never ``shown__...``: Django would join the table again for each call of ``filter``.
+    Filters name those, never ``shown__...``: Django would join the table again for each call of ``filter``. They do
+    so within `Q`, which the type checker does not take for a list of the model's own fields.
     """
     condition = Q(predictions__version_id=version.pk if version else 0)
     joined = Film.objects.alias(shown=FilteredRelation("predictions", condition=condition))
@@ -196,16 +197,16 @@ def filtered_films(filters: FilmFilters, version: ModelVersion | None) -> FilmQu
 
 def _by_prediction(films: FilmQuerySet, filters: FilmFilters) -> FilmQuerySet:
     if filters.has_prediction is not None:
-        films = films.filter(shown_film_id__isnull=not filters.has_prediction)
+        films = films.filter(Q(shown_film_id__isnull=not filters.has_prediction))
     if filters.predicted:
-        films = films.filter(shown_predicted__overlap=list(filters.predicted))
+        films = films.filter(Q(shown_predicted__overlap=list(filters.predicted)))
     match filters.agreement:
         case "agrees":
-            films = films.filter(shown_misses=[], shown_extras=[])
+            films = films.filter(Q(shown_misses=[], shown_extras=[]))
         case "misses":
-            films = films.filter(shown_misses__gt=[])
+            films = films.filter(Q(shown_misses__gt=[]))
         case "extras":
-            films = films.filter(shown_extras__gt=[])
+            films = films.filter(Q(shown_extras__gt=[]))
     return films
 
 
@@ -223,7 +224,7 @@ def ordered_films(filters: FilmFilters, version: ModelVersion | None) -> FilmQue
     elif filters.query:
         films = films.matching(filters.query)
     if sort.name == "surprising":
-        films = films.filter(shown_surprise__isnull=False)
+        films = films.filter(Q(shown_surprise__isnull=False))
     return films.order_by(*_order(sort))
 
 
