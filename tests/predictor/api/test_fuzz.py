@@ -13,7 +13,9 @@ import pytest
 import schemathesis
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
-from hypothesis import HealthCheck, settings
+from django.test import Client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from knox.models import AuthToken
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
@@ -141,3 +143,49 @@ def working_site(champion: Any, start_worker: Any, settings: Any) -> None:
 def test_a_real_worker_answers_only_within_the_schema(case: Case, working_site: None) -> None:
     response = case.call(headers={"Host": "127.0.0.1"})
     case.validate_response(response, checks=[*CONFORMANCE, not_a_server_error])
+
+
+BOUNDARY = "b"
+PARTS = st.lists(
+    st.sampled_from(
+        [
+            b"--b\r\n",
+            b"--b--\r\n",
+            b"\r\n",
+            b"\r\n\r\n",
+            b'Content-Disposition: form-data; name="poster"; filename="a.jpg"\r\n',
+            b'Content-Disposition: form-data; name="title"\r\n',
+            b"Content-Disposition: form-data\r\n",
+            b"Content-Transfer-Encoding: base64\r\n",
+            b"Content-Type: text/plain; charset=zlib\r\n",
+            b"\xff\xd8\xff\xe0",
+            b"\x89PNG\r\n\x1a\n",
+            b"RIFF\x10\0\0\0WEBPVP8 ",
+            b"\0",
+            b"=",
+        ]
+    )
+    | st.binary(max_size=40),
+    max_size=12,
+).map(b"".join)
+
+
+@pytest.mark.usefixtures("_site")
+@given(
+    body=st.binary(max_size=200) | PARTS,
+    content_type=st.sampled_from(
+        [
+            "application/json",
+            f"multipart/form-data; boundary={BOUNDARY}",
+            "multipart/form-data",
+            "multipart/mixed",
+            "*/*",
+        ]
+    ),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=ANY_FIXTURE, database=None)
+def test_any_bytes_at_all_get_a_refusal_of_the_right_kind(body: bytes, content_type: str) -> None:
+    response = Client().generic("POST", "/api/v1/predict/", body, content_type=content_type)
+    # 503: the bytes happened to be a title, and no worker runs.
+    assert response.status_code in {400, 415, 422, 503}
+    assert response["Content-Type"] == "application/problem+json"
