@@ -7,18 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.title_cards import HEIGHT, PALETTES, title_card
-
-
-def luminance(colour: str) -> float:
-    """Relative luminance, WCAG 2.2."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
+from tests.catalog.contrast import contrast
 
 
 @pytest.mark.parametrize("palette", PALETTES)

@@ -1,0 +1,49 @@
+"""The colours of the site read well in both schemes: WCAG 2.2, level AA."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.conf import settings
+
+from tests.catalog.contrast import contrast
+
+STYLESHEET = (settings.BASE_DIR / "static" / "css" / "style.css").read_text()
+_BLOCKS = re.findall(r":root \{(.*?)\n\s*\}", STYLESHEET, re.DOTALL)
+LIGHT = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", _BLOCKS[0]))
+DARK = LIGHT | dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", _BLOCKS[1]))
+
+TEXT = [
+    *((ink, ground) for ink in ("ink", "ink-soft", "accent") for ground in ("paper", "surface", "sunken")),
+    *(
+        (kind, ground)
+        for kind in ("hit", "miss", "extra", "error")
+        for ground in ("paper", "surface", f"{kind}-soft")
+    ),
+    *(("ink", f"{kind}-soft") for kind in ("hit", "miss", "error")),
+    ("accent-ink", "accent"),
+    ("accent-ink", "accent-strong"),
+    ("accent", "accent-soft"),
+    ("paper", "ink"),
+]
+# Borders of fields, bars and the ring of focus.
+GRAPHICS = [("line-strong", "paper"), ("line-strong", "surface"), ("focus", "paper"), ("focus", "surface")]
+
+
+@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize(("ink", "ground"), TEXT)
+def test_text_has_a_contrast_of_4_5(scheme: dict[str, str], ink: str, ground: str) -> None:
+    assert contrast(scheme[ink], scheme[ground]) >= 4.5
+
+
+@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize(("mark", "ground"), GRAPHICS)
+def test_what_is_no_text_has_a_contrast_of_3(scheme: dict[str, str], mark: str, ground: str) -> None:
+    assert contrast(scheme[mark], scheme[ground]) >= 3
+
+
+def test_templates_and_scripts_keep_style_out_of_the_page() -> None:
+    for template in (settings.BASE_DIR / "templates").rglob("*.html"):
+        text = template.read_text()
+        assert not re.search(r"\sstyle=|<style|\son\w+=|<script>(?!\s*$)", text), template
