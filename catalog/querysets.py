@@ -26,6 +26,8 @@ SEARCH_CANDIDATES = 500
 _SAME_TITLE_CANDIDATES = 50
 # PostgreSQL's weights in the order D, C, B, A: a word in the title counts ten times one in the overview.
 _RANK_WEIGHTS = [0.0, 0.0, 0.1, 1.0]
+# What popularity adds to a rank (which is 0.6 for one word in a title): up to a half, half of that at 50 of TMDB's.
+_HALF_KNOWN, _KNOWN_WEIGHT = 50.0, 0.5
 
 
 class RowComparison(Func):
@@ -113,7 +115,7 @@ class FilmQuerySet(models.QuerySet["Film"]):
     def with_relevance(self, text: str) -> Self:
         """Annotates ``relevance`` (float): text search rank, and more where the title itself is what was typed.
 
-        A film of that very title comes first, then titles that begin with it.
+        A film of that very title comes first, then titles that begin with it; among equals the better known.
         """
         query = search_query(text)
         if query is None:

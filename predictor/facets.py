@@ -62,6 +62,7 @@ def _count(filters: FilmFilters, version: ModelVersion | None) -> FacetCounts:
             total += number
         for label in label_ids:
             by_label[label] += number
+    bounded = bool(filters.query) and every >= SEARCH_CANDIDATES
     return FacetCounts(
-        total=total, by_label=dict(by_label), bounded=bool(filters.query) and every >= SEARCH_CANDIDATES
+        total=min(total, SEARCH_CANDIDATES) if bounded else total, by_label=dict(by_label), bounded=bounded
     )

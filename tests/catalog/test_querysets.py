@@ -127,6 +127,12 @@ class TestSearch:
         ranked = Film.objects.all().matching("road").with_relevance("road").order_by("-relevance")
         assert [film.title for film in ranked] == ["The Road", "Road House", "The Long Road Home", "Trip"]
 
+    def test_among_equal_matches_the_better_known_comes_first(self) -> None:
+        make_film(title="Star Quest", popularity=1)
+        make_film(title="Star Wars", popularity=90)
+        ranked = Film.objects.all().matching("star").with_relevance("star").order_by("-relevance")
+        assert [film.title for film in ranked] == ["Star Wars", "Star Quest"]
+
     def test_at_most_so_many_candidates_are_ranked_the_popular_ones(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
