@@ -72,6 +72,7 @@ def main() -> int:
             "SECRET_KEY": "x" * 60,
             "HTTPS": "0",
             "GENRESITE_NO_POOL": "1",
+            "DEBUG": "0",
         }
         try:
             return _report(options.folder, options.rows, folder, address, environment)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from django.db import transaction
+from django.db import reset_queries, transaction
 
 from catalog.derived import derived_fields, input_hash
 from catalog.film_rows import GenreDirectory, filled, lock_writing, write_batch
@@ -76,6 +76,7 @@ def upsert_films(
             counts.rejected += sum(1 for rejection in rejections if not rejection.value_only)
             record_rejections(run, rejections)
             ImportRun.objects.filter(pk=run.pk).update(**counts.as_dict())
+        reset_queries()  # with DEBUG, Django keeps every statement with its values
         if on_batch:
             on_batch(counts)
     return counts

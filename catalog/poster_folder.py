@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from django.db import connection, transaction
+from django.db import connection, reset_queries, transaction
 from django.db.models import F
 
 from catalog.derived import input_hash
@@ -58,6 +58,7 @@ def import_posters(
             # While this batch is read and decoded, the one before is written.
             if under_way:
                 _write(under_way, run, counts)
+                reset_queries()  # with DEBUG, Django keeps every statement with its values
                 if on_batch:
                     on_batch(counts)
             under_way = begun

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -275,8 +276,12 @@ def many_records(number: int) -> Iterator[FilmRecord]:
         yield record(tmdb_id, overview=f"Overview of film {tmdb_id}. " * 10)
 
 
-def test_memory_does_not_grow_with_the_number_of_films() -> None:
+@pytest.mark.parametrize("debug", [False, True])
+def test_memory_does_not_grow_with_the_number_of_films(debug: bool, settings: Any) -> None:
+    settings.DEBUG = debug
+
     def peak(number: int) -> int:
+        gc.collect()
         tracemalloc.start()
         upsert_films(
             many_records(number),
@@ -287,8 +292,8 @@ def test_memory_does_not_grow_with_the_number_of_films() -> None:
         tracemalloc.stop()
         return highest
 
-    peak(50)  # what is loaded once
-    assert peak(800) < 1.5 * peak(200)
+    peak(100)  # what is loaded once
+    assert peak(1_600) < 1.6 * peak(400)
 
 
 @pytest.mark.django_db(transaction=True)
