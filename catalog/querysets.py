@@ -11,6 +11,7 @@ from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Case, ExpressionWrapper, F, Func, Q, Value, When
 from django.db.models.expressions import Combinable
+from django.db.models.functions import Cast, Greatest
 from django.db.models.sql.compiler import SQLCompiler
 
 from catalog.folding import sort_title
@@ -122,16 +123,18 @@ class FilmQuerySet(models.QuerySet["Film"]):
             return self.annotate(relevance=Value(0.0, output_field=models.FloatField()))
         title = sort_title(text)
         # The rank is single precision; as double it reads back as the number that was compared.
-        rank = models.functions.Cast(
-            SearchRank(F("search"), query, weights=_RANK_WEIGHTS), models.FloatField()
-        )
+        rank = Cast(SearchRank(F("search"), query, weights=_RANK_WEIGHTS), models.FloatField())
         by_title = Case(
             When(title_sort=title, then=Value(2.0)),
             When(title_sort__startswith=title, then=Value(1.0)),
             default=Value(0.0),
             output_field=models.FloatField(),
         )
-        return self.annotate(relevance=ExpressionWrapper(rank + by_title, output_field=models.FloatField()))
+        popularity = Greatest(F("popularity"), Value(0.0))
+        known = popularity / (popularity + Value(_HALF_KNOWN)) * Value(_KNOWN_WEIGHT)
+        return self.annotate(
+            relevance=ExpressionWrapper(rank + by_title + known, output_field=models.FloatField())
+        )
 
     def after(self, columns: list[str | Combinable], values: list[Combinable], *, descending: bool) -> Self:
         """Films that come after the one with these values, in the order of these columns."""
