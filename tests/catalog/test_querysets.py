@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.core.cache import cache
+from django.db import connection
 from django.db.models import F, Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from catalog import querysets
 from catalog.models import Film
 from catalog.querysets import RowComparison
 from catalog.search import MAX_WORDS, words
+from catalog.word_frequencies import matching_share
 from tests.factories import GENRE_IDS, make_film
 
 pytestmark = pytest.mark.django_db
@@ -142,6 +145,27 @@ class TestSearch:
         make_film(title="Love", popularity=0)
         candidates = Film.objects.filter(id__in=Film.objects.all().search_candidates("love"))
         assert titles(candidates) == ["Love", "Love 2", "Love 3"]
+
+
+class TestWordFrequencies:
+    @pytest.fixture(autouse=True)
+    def _analysed_films(self) -> None:
+        for number in range(60):
+            make_film(title=f"Number{number}", overview="A story of love." if number % 2 else "A story.")
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE catalog_film")
+        cache.clear()
+
+    def test_words_are_as_common_as_the_films_that_have_them(self) -> None:
+        assert matching_share("story") == pytest.approx(1)
+        assert matching_share("love stories") == pytest.approx(0.5, abs=0.05)
+        assert matching_share("lov") == pytest.approx(0.5, abs=0.05)
+        assert matching_share("submarine") == 0
+
+    @pytest.mark.parametrize(("text", "walks"), [("love", True), ("number7", False)])
+    def test_only_common_words_are_searched_in_the_order_of_popularity(self, text: str, walks: bool) -> None:
+        candidates = str(Film.objects.all().search_candidates(text).query)
+        assert ('"popularity" + ' not in candidates) is walks
 
 
 class TestRowComparison:

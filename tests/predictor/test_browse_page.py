@@ -228,7 +228,7 @@ class TestQueries:
             make_prediction(film, version, probabilities={"Drama": 0.9})
         for address in ("/", "/?q=film&agreement=agrees", "/?sort=surprising"):
             cache.clear()
-            with django_assert_max_num_queries(4):
+            with django_assert_max_num_queries(5):
                 page(client, address)
             with django_assert_max_num_queries(5):
                 page(admin_client, address)
