@@ -33,8 +33,9 @@ def use_own_database(folder: Path) -> None:
     import django
 
     django.setup()
-    import predictor.serving  # noqa: F401 - a predict worker's settings of OpenMP, before torch is imported
     from django.core.management import call_command
+
+    import predictor.serving  # noqa: F401 - a predict worker's settings of OpenMP, before torch is imported
 
     call_command("migrate", verbosity=0)
 

@@ -171,7 +171,7 @@ def test_no_answer_mixes_two_versions_and_a_rollback_is_answered_at_once(
 def test_an_online_request_does_not_wait_for_a_chunk(champion, start_worker, settings, eventually):
     settings.PREDICT_CHUNK_FILMS = 5000
     overview = "A detective follows a trail of letters through a city that is never awake. " * 10
-    for _ in range(500):
+    for _ in range(260):
         make_film(overview=overview)
     start_worker("predict")
     predict_online(FILM)
