@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
+from django_htmx.http import trigger_client_event
 
 from catalog.models import Film, Genre
 from predictor.browsing import CursorError, FilmFilters, displayed_version, film_page
@@ -69,6 +70,7 @@ def _respond(
         # The address as one would write it, without the fields of the form that were left empty.
         here = filters.query_string()
         response["HX-Push-Url"] = reverse("browse") + (f"?{here}" if here else "")
+        trigger_client_event(response, "films-listed")  # the counts beside the filters ask for themselves
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
 
