@@ -193,10 +193,8 @@ def changed(artifact: Path, tmp_path: Path, change) -> Path:
     return folder
 
 
-def test_the_articles_network_goes_the_same_way(
-    tiny_snapshot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NLTK_DATA", str(Path(__file__).parent / "nltk_data"))
+@pytest.mark.usefixtures("miniature_corpora")
+def test_the_articles_network_goes_the_same_way(tiny_snapshot: Path, tmp_path: Path) -> None:
     train_lstm_cnn(request(tiny_snapshot, tmp_path, epochs=2))
     predictor = Predictor.load(tmp_path / "tiny", device="cpu")
     result = predictor.predict(

@@ -1,0 +1,33 @@
+"""The API's documentation page in a real Chromium, under the site's own content security policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def test_it_renders_every_operation_asks_nothing_of_anybody_else_and_breaks_no_rule(
+    open_page: Callable[..., Any], live_server: Any
+) -> None:
+    page = open_page("/login/")
+    elsewhere: list[str] = []
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith((live_server.url, "data:", "blob:"))
+            else elsewhere.append(request.url)
+        ),
+    )
+    page.goto("/api/v1/docs/")
+    page.wait_for_selector("#operations-predictions-predict", timeout=60_000)
+    page.click("#operations-predictions-predict .opblock-summary-control")
+    page.wait_for_selector("#operations-predictions-predict .responses-table")
+    page.click("#operations-predictions-predict .try-out__btn")
+    page.wait_for_selector("#operations-predictions-predict .execute")
+    assert page.locator(".opblock").count() == 12
+    assert not elsewhere
