@@ -25,6 +25,8 @@ from predictor.models import ModelVersion, PredictionRun
 log = structlog.get_logger(__name__)
 
 KIND = "predict"
+# A chunk of fewer films than one sub-batch would leave the network idle.
+FEWEST_CHUNK_FILMS = 64
 # Films in a chunk that was set aside are left out of automatic runs for so long: what killed three workers would
 # kill three more every half minute, but a mended worker should find them again. Asking by hand includes them.
 SET_ASIDE_REST = timedelta(hours=24)
@@ -98,15 +100,23 @@ def cancel(run: PredictionRun, *, by: User | None = None) -> bool:
 
 
 def lacking(version: ModelVersion, *, automatic: bool = False) -> list[Span]:
-    """The spans of a run: the films that lack a current prediction, PREDICT_CHUNK_FILMS to a span."""
+    """The spans of a run: the films that lack a current prediction, at most PREDICT_CHUNK_FILMS to a span.
+
+    A short run is cut finer, so that its progress is seen and several workers share it.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT min(id), max(id) + 1, count(*)
-            FROM (SELECT f.id, (row_number() OVER (ORDER BY f.id) - 1) / %(films)s AS span {_LACKING}) AS numbered
+            FROM (
+                SELECT f.id, (row_number() OVER (ORDER BY f.id) - 1)
+                    / least(%(films)s, greatest(%(fewest)s, count(*) OVER () / 8)) AS span
+                {_LACKING}
+            ) AS numbered
             GROUP BY span ORDER BY span
             """,  # noqa: S608 - of constants
-            _lacking_parameters(version, automatic=automatic) | {"films": settings.PREDICT_CHUNK_FILMS},
+            _lacking_parameters(version, automatic=automatic)
+            | {"films": settings.PREDICT_CHUNK_FILMS, "fewest": FEWEST_CHUNK_FILMS},
         )
         return [Span(*row) for row in cursor.fetchall()]
 
