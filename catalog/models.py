@@ -145,6 +145,9 @@ class Film(models.Model):
     def __str__(self) -> str:
         return f"{self.title} ({self.year})" if self.year else self.title
 
+    def get_absolute_url(self) -> str:
+        return reverse("film", args=[self.pk, self.slug])
+
     @property
     def year(self) -> int | None:
         """Year of release."""
@@ -154,9 +157,6 @@ class Film(models.Model):
     def slug(self) -> str:
         """The readable part of the address; never looked up by."""
         return slugify(self.title)[:60] or "film"
-
-    def get_absolute_url(self) -> str:
-        return reverse("film", args=[self.pk, self.slug])
 
 
 class ImportRun(models.Model):
