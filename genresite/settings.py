@@ -151,10 +151,6 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
 CELERY_TASK_DEFAULT_QUEUE = "io"
-CELERY_TASK_ROUTES = {
-    "predictor.tasks.predict_*": {"queue": "predict"},
-    "predictor.tasks.train_*": {"queue": "train"},
-}
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
