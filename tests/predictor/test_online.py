@@ -168,8 +168,8 @@ def test_no_answer_mixes_two_versions_and_a_rollback_is_answered_at_once(
         assert np.allclose(answer.probabilities, expected[answer.version_id], atol=0.01)
 
 
-def test_an_online_request_does_not_wait_for_a_chunk(champion, start_worker, settings, eventually):
-    settings.PREDICT_CHUNK_FILMS = 5000
+def test_an_online_request_does_not_wait_for_a_chunk(champion, start_worker, monkeypatch, eventually):
+    monkeypatch.setattr(inference, "FEWEST_CHUNK_FILMS", 500)  # one chunk of several sub-batches
     overview = "A detective follows a trail of letters through a city that is never awake. " * 10
     for _ in range(260):
         make_film(overview=overview)

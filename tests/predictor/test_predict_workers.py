@@ -116,8 +116,8 @@ def test_a_worker_survives_losing_its_database_connections(start_worker, eventua
     assert worker.process.poll() is None
 
 
-def test_a_stopping_worker_gives_its_chunk_back_at_once(start_worker, eventually, settings):
-    settings.PREDICT_CHUNK_FILMS = 500
+def test_a_stopping_worker_gives_its_chunk_back_at_once(start_worker, eventually, monkeypatch):
+    monkeypatch.setattr(inference, "FEWEST_CHUNK_FILMS", 500)  # one chunk of several sub-batches
     for _ in range(150):
         make_film(overview=OVERVIEW)
     worker = start_worker("predict")
