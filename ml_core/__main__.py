@@ -65,14 +65,15 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("artifact", type=Path, help="the folder to write")
     train.add_argument("--network", choices=sorted(NETWORKS), default="fusion")
     train.add_argument("--epochs", type=_positive, help="of the network itself (fusion: of its heads)")
-    train.add_argument(
-        "--tune-epochs", type=_count, default=0, help="of the sentence encoder's layers (fusion)"
-    )
+    train.add_argument("--tune-epochs", type=_count, default=0, help="of both encoders, end to end (fusion)")
     train.add_argument("--batch-size", type=_positive)
     train.add_argument("--seed", type=_count, default=0)
     train.add_argument("--name", help="the model's name; by default the artifact folder's")
     train.add_argument(
         "--criterion", choices=("f1", "mcc"), default="f1", help="what thresholds are chosen for"
+    )
+    train.add_argument(
+        "--loss", choices=("bce", "asymmetric", "balanced"), default="bce", help="what is minimised (fusion)"
     )
     train.add_argument("--image-encoder", default="efficientnet-lite0", help="or torchvision/<model>")
     train.add_argument("--word-vectors", type=Path, help="word2vec binary file, such as Google's (lstm_cnn)")
@@ -164,6 +165,7 @@ def _train(options: argparse.Namespace) -> None:
             seed=options.seed,
             device=options.device,
             criterion=options.criterion,
+            loss=options.loss,
             image_encoder=options.image_encoder,
             word_vectors=options.word_vectors,
             progress=report,

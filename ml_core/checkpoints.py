@@ -45,7 +45,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             flat[f"{group}{_SEPARATOR}{name}"] = tensor.detach().cpu().contiguous().clone()
     for parameter, state in checkpoint.optimizer["state"].items():
         for name, value in state.items():
-            flat[f"optimizer{_SEPARATOR}{parameter}{_SEPARATOR}{name}"] = torch.as_tensor(value).cpu().clone()
+            flat[f"optimizer{_SEPARATOR}{parameter}{_SEPARATOR}{name}"] = (
+                torch.as_tensor(value).cpu().contiguous().clone()
+            )
     metadata = {
         "counters": json.dumps(checkpoint.counters),
         "param_groups": json.dumps(checkpoint.optimizer["param_groups"]),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import time
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 
+# Rounding to bfloat16 and back costs time of its own between the matrix products.
+_WORTH_ROUNDING = 1.5
 # What a forward pass over the largest batch frees is below 200 MB.
 _MOST_KEPT_BYTES = 2**29
 
@@ -22,14 +24,22 @@ def choose_device(name: str | None = None) -> torch.device:
 
 @lru_cache(maxsize=1)
 def _cpu_multiplies_bf16() -> bool:
-    """Whether the CPU has matrix units for bfloat16 (AMX).
+    """Whether this CPU multiplies matrices in bfloat16 faster than in float32: found out by doing it, in 0.1 s.
 
-    AVX-512's bfloat16 alone does not count: there the sentence encoder runs at about 0.55 times the speed of float32.
+    No flag of the CPU tells: with AMX it is eight times as fast; with AVX-512's bfloat16 alone four times on one maker's
+    processors and half as fast on another's.
     """
-    try:
-        return "amx_bf16" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
+    seconds = {}
+    for kind in (torch.float32, torch.bfloat16):
+        # The shapes of the sentence encoder's largest layer.
+        states, weight = torch.zeros(512, 384, dtype=kind), torch.zeros(1536, 384, dtype=kind)
+        runs = []
+        for _ in range(6):
+            start = time.perf_counter()
+            torch.nn.functional.linear(states, weight)
+            runs.append(time.perf_counter() - start)
+        seconds[kind] = min(runs)
+    return seconds[torch.bfloat16] * _WORTH_ROUNDING < seconds[torch.float32]
 
 
 def autocast(device: torch.device) -> AbstractContextManager[None]:

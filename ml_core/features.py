@@ -1,14 +1,13 @@
-"""What the encoders make of every film of a snapshot, computed once and mapped from disk afterwards.
+"""What the encoders make of the films of a snapshot, computed once and mapped from disk afterwards.
 
-A cache file is named by the snapshot's hash, the encoder's and the settings that shape its output, so that none is ever
-read for another.
+A cache file is named by the snapshot's hash, the encoder's, the films and the settings that shape its output, so that
+none is ever read for another.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,79 +18,69 @@ from torch import Tensor, nn
 
 from ml_core.array_cache import HalfArray, cached_array
 from ml_core.devices import autocast
-from ml_core.networks.encoders import ImageEncoder, SentenceEncoder
-from ml_core.posters import Pixels, PosterError, Size, decode_in_threads
-from ml_core.sentence_tuning import FilmStates, encode_states
-from ml_core.snapshot import Snapshot
+from ml_core.film_texts import FilmTexts
+from ml_core.networks.encoders import ImageEncoder, SentenceEncoder, pad_tokens
+from ml_core.posters import DecodedPosters
 from ml_core.training import Progress, Rows, shuffled
 
-_POSTER_BATCH = 32
+_TEXT_BATCH, _POSTER_BATCH = 64, 32
+_TELL_EVERY = 64  # batches
 
 
 @dataclass(frozen=True, slots=True)
 class FilmFeatures:
-    """Encoder outputs for all films of a snapshot.
+    """Encoder outputs for films of a snapshot, by row of the snapshot; rows that were not asked for are zeros.
 
-    ``whole`` and ``titles`` are ``(films, 384)``: of title and overview together, and of the title alone. ``posters`` is
-    ``(posters, width)``, and ``poster_places`` ``(films,)`` has each film's place in it or -1.
+    ``whole`` and ``titles`` are ``(films, 384)``: of all of a film's text, and of title and tagline alone. ``posters`` is
+    ``(films, width)``.
     """
 
     whole: HalfArray
     titles: HalfArray
+    posters: HalfArray
     has_title: NDArray[np.bool_]
     has_overview: NDArray[np.bool_]
-    posters: HalfArray
-    poster_places: NDArray[np.int64]
+    has_poster: NDArray[np.bool_]
 
 
 def film_features(
-    snapshot: Snapshot,
-    states: FilmStates,
+    texts: FilmTexts,
+    posters: DecodedPosters,
     sentence_encoder: SentenceEncoder,
     image_encoder: ImageEncoder,
     *,
-    tuned_layers: int,
-    poster_size: Size,
+    rows: Rows,
+    snapshot_sha256: str,
     cache_dir: Path,
     device: torch.device,
     progress: Progress | None = None,
 ) -> FilmFeatures:
-    """Encode every text (from its lower layers' states) and every poster, or map what was encoded before."""
-    text_key = f"{snapshot.sha256[:16]}-{state_sha256(sentence_encoder)[:16]}"
-    poster_key = (
-        f"{snapshot.sha256[:16]}-{state_sha256(image_encoder)[:16]}-{poster_size[0]}x{poster_size[1]}"
-    )
-    image_encoder.to(device).eval()
-    rows = np.flatnonzero(snapshot.has_poster)
-    places = np.full(len(snapshot), -1, dtype=np.int64)
-    posters = cached_array(
-        cache_dir / f"poster-features-{poster_key}.npy",
-        (len(rows), image_encoder.width),
-        lambda out: _encode_posters(
-            snapshot, rows, image_encoder, size=poster_size, out=out, device=device, progress=progress
-        ),
-    )
-    usable = np.isfinite(posters[:, 0])
-    places[rows[usable]] = np.flatnonzero(usable)
-    vectors = {
-        name: encode_states(
-            texts,
-            sentence_encoder,
-            tuned_layers=tuned_layers,
-            path=cache_dir / f"vectors-{name}-{text_key}.npy",
-            device=device,
-            progress=progress,
-            stage=f"upper layers, {name}",
-        )
-        for name, texts in (("titles", states.titles), ("whole", states.whole))
-    }
+    """Encode the texts and posters of those films, or map what was encoded before."""
+    films = len(posters.places)
+    of = f"{snapshot_sha256[:16]}-{hashlib.sha256(rows.tobytes()).hexdigest()[:8]}"
+    text_key = f"{of}-{state_sha256(sentence_encoder)[:16]}"
+    height, width = posters.pixels.shape[2:]
+    poster_key = f"{of}-{state_sha256(image_encoder)[:16]}-{height}x{width}"
+
+    def encoded(name: str, overview: bool) -> HalfArray:
+        def fill(out: HalfArray) -> None:
+            tokens = [texts.shown(row, overview=overview) for row in rows.tolist()]
+            _encode_texts(tokens, rows, sentence_encoder, out, device=device, progress=progress, name=name)
+
+        path = cache_dir / f"vectors-{name}-{text_key}.npy"
+        return cached_array(path, (films, sentence_encoder.width), fill)
+
     return FilmFeatures(
-        whole=vectors["whole"],
-        titles=vectors["titles"],
-        has_title=np.array([bool(title) for title in snapshot.texts("title")]),
-        has_overview=snapshot.has_overview,
-        posters=posters,
-        poster_places=places,
+        whole=encoded("texts", True),
+        titles=encoded("titles", False),
+        posters=cached_array(
+            cache_dir / f"poster-features-{poster_key}.npy",
+            (films, image_encoder.width),
+            lambda out: _encode_posters(posters, rows, image_encoder, out, device=device, progress=progress),
+        ),
+        has_title=texts.has_title,
+        has_overview=texts.has_overview,
+        has_poster=posters.usable,
     )
 
 
@@ -104,34 +93,71 @@ def state_sha256(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def _encode_texts(
+    tokens: list[list[int]],
+    rows: Rows,
+    encoder: SentenceEncoder,
+    out: HalfArray,
+    *,
+    device: torch.device,
+    progress: Progress | None,
+    name: str,
+) -> None:
+    # The longest first: what their states free is then large enough for all that follows.
+    order: Rows = np.argsort([-len(ids) for ids in tokens], kind="stable")
+
+    def encode(some: Rows) -> Tensor:
+        padded, lengths = pad_tokens([tokens[place] for place in some.tolist()])
+        vectors: Tensor = encoder(padded.to(device), None if lengths is None else lengths.to(device))
+        return vectors
+
+    encoder.to(device).eval()
+    _in_batches(
+        order, rows, _TEXT_BATCH, encode, out, device=device, progress=progress, stage=f"encode {name}"
+    )
+
+
 def _encode_posters(
-    snapshot: Snapshot,
+    posters: DecodedPosters,
     rows: Rows,
     encoder: ImageEncoder,
-    *,
-    size: Size,
     out: HalfArray,
+    *,
     device: torch.device,
     progress: Progress | None,
 ) -> None:
-    """Features of the posters in those rows; NaN where one cannot be used. Decoding runs ahead in threads."""
-    ahead = 8 * _POSTER_BATCH
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, torch.inference_mode(), autocast(device):
-        for start in range(0, len(rows), ahead):
-            some = rows[start : start + ahead].tolist()
-            decoded = list(decode_in_threads((snapshot.poster_bytes(row) for row in some), size, pool))
-            out[start : start + len(some)] = np.nan
-            good: list[tuple[int, Pixels]] = [
-                (place, pixels)
-                for place, pixels in enumerate(decoded, start)
-                if pixels is not None and not isinstance(pixels, PosterError)
-            ]
-            for first in range(0, len(good), _POSTER_BATCH):
-                batch = good[first : first + _POSTER_BATCH]
-                stacked = torch.from_numpy(np.stack([pixels for _, pixels in batch])).to(device)
-                out[[place for place, _ in batch]] = encoder(stacked).float().cpu().numpy()
-            if progress is not None:
-                progress({"stage": "encode posters", "done": start + len(some), "total": len(rows)})
+    usable = rows[posters.usable[rows]]
+
+    def encode(some: Rows) -> Tensor:
+        pixels = torch.from_numpy(posters.batch(usable[some])).to(device)
+        features: Tensor = encoder(pixels)
+        return features
+
+    encoder.to(device).eval()
+    order: Rows = np.arange(len(usable))
+    _in_batches(
+        order, usable, _POSTER_BATCH, encode, out, device=device, progress=progress, stage="encode posters"
+    )
+
+
+def _in_batches(
+    order: Rows,
+    rows: Rows,
+    size: int,
+    encode: Callable[[Rows], Tensor],
+    out: HalfArray,
+    *,
+    device: torch.device,
+    progress: Progress | None,
+    stage: str,
+) -> None:
+    """Fill ``out[rows[order]]`` with what ``encode`` makes of batches of places in ``rows``."""
+    with torch.inference_mode(), autocast(device):
+        for number, start in enumerate(range(0, len(order), size), 1):
+            some = order[start : start + size]
+            out[rows[some]] = encode(some).float().cpu().numpy()
+            if progress is not None and (number % _TELL_EVERY == 0 or start + size >= len(order)):
+                progress({"stage": stage, "done": start + len(some), "total": len(order)})
 
 
 class FeatureSource:
@@ -156,13 +182,13 @@ class FeatureSource:
         """Shuffled batches."""
         return shuffled(rows, batch_size=batch_size, generator=generator)
 
-    def inputs(self, rows: Rows, *, training: bool) -> tuple[Tensor, ...]:
+    def inputs(self, rows: Rows, *, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
         """Text features, has text, has overview, poster features, has poster."""
-        has_poster = self.features.poster_places[rows] >= 0
+        has_poster = self.features.has_poster[rows]
         has_overview = self.features.has_overview[rows]
         has_text = has_overview | self.features.has_title[rows]
-        if training:
-            draw = torch.rand(len(rows)).numpy()
+        if generator is not None:
+            draw = torch.rand(len(rows), generator=generator).numpy()
             first, second, third = self.shares
             has_poster = has_poster & ~((draw < first) & has_text)
             has_overview = has_overview & ~((draw >= first) & (draw < second) & self.features.has_title[rows])
@@ -181,17 +207,12 @@ class FeatureSource:
     ) -> tuple[Tensor, ...]:
         """The same five tensors with exactly these inputs shown; each mask is ``(len(rows),)``."""
         text = np.where(has_overview[:, None], self.features.whole[rows], self.features.titles[rows])
-        if len(self.features.posters):
-            poster = self.features.posters[np.maximum(self.features.poster_places[rows], 0)].astype(
-                np.float32
-            )
-        else:
-            poster = np.zeros((len(rows), self.features.posters.shape[1]), dtype=np.float32)
-        poster[~has_poster] = 0.0  # also the NaN of posters that could not be decoded
         return (
             torch.from_numpy(text.astype(np.float32)),
             torch.from_numpy(has_text),
             torch.from_numpy(has_overview),
-            torch.from_numpy(poster),
+            torch.from_numpy(
+                np.where(has_poster[:, None], self.features.posters[rows], 0).astype(np.float32)
+            ),
             torch.from_numpy(has_poster),
         )

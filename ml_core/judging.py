@@ -32,11 +32,11 @@ def judge(
     columns = [LABEL_IDS.index(tmdb_id) for tmdb_id in predictor.label_ids]
     rows = snapshot.rows(part)
     labels = snapshot.labels[rows][:, columns]
-    titles, overviews = snapshot.texts("title"), snapshot.texts("overview")
+    titles, overviews, taglines = (snapshot.texts(name) for name in ("title", "overview", "tagline"))
     pieces = []
     for start in range(0, len(rows), _AT_A_TIME):
         films = [
-            FilmInput(titles[row], overviews[row], poster=snapshot.poster_bytes(row))
+            FilmInput(titles[row], overviews[row], taglines[row], poster=snapshot.poster_bytes(row))
             for row in rows[start : start + _AT_A_TIME].tolist()
         ]
         pieces.append(predictor.predict(films))

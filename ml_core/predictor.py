@@ -129,7 +129,7 @@ class Predictor:
     def _predict_slice(
         self, films: Sequence[FilmInput], decoding: list[Future[Pixels | PosterError | None]]
     ) -> BatchPrediction:
-        texts = [FilmText(tidy(film.title), tidy(film.overview)) for film in films]
+        texts = [FilmText(tidy(film.title), tidy(film.overview), tidy(film.tagline)) for film in films]
         text = self._scorer.encode_texts(texts)
         posters = [future.result() for future in decoding]
         has_poster = np.array([isinstance(poster, np.ndarray) for poster in posters])

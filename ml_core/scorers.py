@@ -38,6 +38,7 @@ class FilmText:
 
     title: str
     overview: str
+    tagline: str = ""
 
 
 class Scorer(Protocol):
@@ -79,6 +80,7 @@ class FusionScorer:
         config = description.config
         sentence, image = config["encoders"]["sentence"], config["encoders"]["image"]
         self.device = device
+        self.reads_tagline = bool(config.get("reads_tagline", False))
         self.sentence_encoder = SentenceEncoder.pretrained()
         refuse_other_weights(SentenceEncoder.identity(), sentence, description)
         self.image_encoder = ImageEncoder(image["name"])
@@ -95,8 +97,11 @@ class FusionScorer:
     def encode_texts(self, texts: Sequence[FilmText]) -> Tensor:
         """Sentence vectors ``(n, 384)``, the films sorted into batches of like length; zeros where there is no text."""
         vectors = torch.zeros(len(texts), SentenceEncoder.width, device=self.device)
-        tokens = tokenize([film_text(text.title, text.overview) for text in texts])
-        present = [row for row, text in enumerate(texts) if text.title or text.overview]
+        read = [
+            film_text(text.title, text.overview, text.tagline if self.reads_tagline else "") for text in texts
+        ]
+        tokens = tokenize(read)
+        present = [row for row, text in enumerate(read) if text]
         # The longest first: what their states free is then large enough for all that follows.
         present.sort(key=lambda row: -len(tokens[row]))
         size = _batch_size(self.device, _TEXT_BATCH)

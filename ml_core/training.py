@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from ml_core.checkpoints import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from ml_core.devices import autocast
 from ml_core.evaluation import macro_roc_auc
+from ml_core.losses import LossName, loss_function
 
 Rows = NDArray[np.int64]
 Progress = Callable[[dict[str, Any]], None]
@@ -38,7 +40,8 @@ class FitConfig:
 
     ``average`` is the decay of an exponential moving average of the weights, which is then what is evaluated and kept
     (0 switches it off). ``warmup`` is the share of all steps over which the learning rate rises. Gradients are clipped
-    to the norm ``clip``. A checkpoint is written at each epoch's end and every ``checkpoint_seconds`` between.
+    to the norm ``clip``. With a ``patience`` above 0 a training ends after so many epochs without a better one. A checkpoint
+    is written at each epoch's end and every ``checkpoint_seconds`` between.
     """
 
     epochs: int
@@ -50,6 +53,8 @@ class FitConfig:
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: float = 0.0
     average: float = 0.0
+    loss: LossName = "bce"
+    patience: int = 0
     seed: int = 0
     checkpoint_seconds: float = 60.0
 
@@ -74,8 +79,11 @@ class BatchSource(Protocol):
         """The rows in shuffled batches."""
         ...
 
-    def inputs(self, rows: Rows, *, training: bool) -> tuple[Tensor | None, ...]:
-        """What the module's ``forward`` takes for those rows; in training with its random changes to the inputs."""
+    def inputs(self, rows: Rows, *, generator: torch.Generator | None = None) -> tuple[Tensor | None, ...]:
+        """What the module's ``forward`` takes for those rows; with a generator, in training, changed at random by it.
+
+        Called from a thread that prepares the next batch while the module is at work on this one.
+        """
         ...
 
 
@@ -103,7 +111,7 @@ def predict_logits(
     logits = []
     with torch.inference_mode(), autocast(device):
         for start in range(0, len(rows), batch_size):
-            inputs = source.inputs(rows[start : start + batch_size], training=False)
+            inputs = source.inputs(rows[start : start + batch_size])
             logits.append(module(*_to(inputs, device)).float().cpu().numpy())
     return np.concatenate(logits) if logits else np.zeros((0, 18), dtype=np.float32)
 
@@ -120,19 +128,22 @@ def fit(
     checkpoint: Path | None = None,
     progress: Progress | None = None,
     stage: str = "train",
+    rate_of: Callable[[str], float] = lambda name: 1.0,
 ) -> FitResult:
-    """Train a module with binary cross-entropy and keep the epoch that does best on ``val`` by macro ROC AUC.
+    """Train a module and keep the epoch that does best on ``val`` by macro ROC AUC.
 
-    ``labels`` are ``(films, 18)`` for all rows of the snapshot. Goes on from ``checkpoint`` where that file exists.
-    Raises :class:`CheckpointError` when it is another training's, :class:`TrainingError` when the loss is not finite.
+    ``labels`` are ``(films, 18)`` for all rows of the snapshot. In training the module's logits are ``(batch, 18)``, or
+    ``(batch, views, 18)`` for several views of a film that are to say the same. ``rate_of`` gives the share of the learning
+    rate at which a parameter of that name is trained. Goes on from ``checkpoint`` where that file exists. Raises :class:`CheckpointError` when it is another training's, :class:`TrainingError` when the loss is not finite.
     """
     if not len(train) or not len(val):
         raise TrainingError(
             f"{stage}: {len(train)} films to train on and {len(val)} to validate on; both are needed"
         )
     module.to(device)
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    optimizer = _optimizer(parameters, config)
+    optimizer = _optimizer(module, config, rate_of)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    loss_of = loss_function(config.loss, torch.from_numpy(labels[train].mean(axis=0)))
     run = _Run(module, optimizer, config, fingerprint=_fingerprint(module, config, train, val))
     if checkpoint is not None:
         run.resume(load_checkpoint(checkpoint), device, checkpoint)
@@ -140,19 +151,19 @@ def fit(
     steps = steps_an_epoch * config.epochs
     targets = torch.from_numpy(labels)
     saved = time.monotonic()
-    while run.epoch < config.epochs:
-        generator = np.random.default_rng([config.seed, run.epoch])
-        batches = source.order(train, batch_size=config.batch_size, generator=generator)
+    while run.epoch < config.epochs and not run.out_of_patience():
+        order = np.random.default_rng([config.seed, run.epoch])
+        batches = source.order(train, batch_size=config.batch_size, generator=order)
         module.train()
-        for step in range(run.step, len(batches)):
+        for step, inputs in _prefetched(source, batches, config.seed, run.epoch, first=run.step):
             torch.manual_seed(_step_seed(config.seed, run.epoch, step))
             rate = config.rate(run.epoch * steps_an_epoch + step, steps)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["rate_share"]
             with autocast(device):
-                logits = module(*_to(source.inputs(batches[step], training=True), device))
+                logits = module(*_to(inputs, device)).float()
             target = targets[torch.from_numpy(batches[step])].to(device)
-            loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), target)
+            loss = loss_of(logits, target if logits.ndim == 2 else target[:, None].expand_as(logits))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters, config.clip)
@@ -215,6 +226,10 @@ class _Run:
             else:
                 self.average[name].copy_(tensor)
 
+    def out_of_patience(self) -> bool:
+        """Whether the best epoch lies further back than the configuration has patience for."""
+        return 0 < self.config.patience < self.epoch - self.best_epoch
+
     def finish_epoch(self, score: Callable[[], float]) -> dict[str, float]:
         """Evaluate (the averaged weights, where there are such), keep the best, and start the next epoch."""
         live = {name: tensor.clone() for name, tensor in self._trained().items()}
@@ -262,11 +277,38 @@ class _Run:
         self.best = {k: v.to(device) for k, v in checkpoint.tensors.get("best", {}).items()}
 
 
-def _optimizer(parameters: list[nn.Parameter], config: FitConfig) -> torch.optim.Optimizer:
+def _optimizer(
+    module: nn.Module, config: FitConfig, rate_of: Callable[[str], float]
+) -> torch.optim.Optimizer:
     """Adam, with the weight decay in the gradient (the article's) or beside it (AdamW)."""
     kind = torch.optim.AdamW if config.decoupled_decay else torch.optim.Adam
-    # The plain loop over parameters: its arithmetic does not depend on how parameters are grouped.
-    return kind(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+    shares: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            shares.setdefault(rate_of(name), []).append(parameter)
+    groups = [{"params": parameters, "rate_share": share} for share, parameters in shares.items()]
+    return kind(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _prefetched(
+    source: BatchSource, batches: list[Rows], seed: int, epoch: int, *, first: int
+) -> Iterator[tuple[int, tuple[Tensor | None, ...]]]:
+    """Each step's number and inputs, the next batch prepared by a thread while the caller is at work on this one."""
+
+    def prepare(step: int) -> tuple[Tensor | None, ...]:
+        generator = torch.Generator().manual_seed(_step_seed(seed, epoch, step))
+        inputs = source.inputs(batches[step], generator=generator)
+        if not torch.cuda.is_available():
+            return inputs
+        return tuple(None if tensor is None else tensor.pin_memory() for tensor in inputs)
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="next-batch") as pool:
+        ahead = [pool.submit(prepare, first)] if first < len(batches) else []
+        for step in range(first, len(batches)):
+            inputs = ahead.pop().result()
+            if step + 1 < len(batches):
+                ahead.append(pool.submit(prepare, step + 1))
+            yield step, inputs
 
 
 def _step_seed(seed: int, epoch: int, step: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml_core.losses import LossName
 from ml_core.thresholds import Criterion
 from ml_core.training import Progress
 
@@ -14,8 +15,8 @@ class TrainingRequest:
     """What a training is asked to do. ``None`` leaves the choice to the recipe.
 
     ``work`` holds caches and checkpoints; a training that is asked for again with the same ``work`` goes on from its
-    last checkpoint. ``tune_epochs`` are passes over the films in which the sentence encoder's own layers are tuned (0
-    leaves it as it came). ``word_vectors`` is a file in word2vec's binary format for the article's network.
+    last checkpoint. ``tune_epochs`` are passes over the films in which the encoders themselves are tuned, together with the
+    fusion (0 leaves them as they came). ``word_vectors`` is a file in word2vec's binary format for the article's network.
     """
 
     snapshot: Path
@@ -28,6 +29,7 @@ class TrainingRequest:
     seed: int = 0
     device: str | None = None
     criterion: Criterion = "f1"
+    loss: LossName = "bce"
     image_encoder: str = "efficientnet-lite0"
     word_vectors: Path | None = None
     progress: Progress | None = None

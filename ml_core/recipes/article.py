@@ -55,7 +55,7 @@ class ArticleSource:
         """Shuffled batches."""
         return shuffled(rows, batch_size=batch_size, generator=generator)
 
-    def inputs(self, rows: Rows, *, training: bool) -> tuple[Tensor, ...]:
+    def inputs(self, rows: Rows, *, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
         """Word numbers ``(batch, steps)``, lengths ``(batch,)``, pixels ``(batch, 3, 115, 75)``."""
         sequences = [self.sequences[row] if self.overview else [] for row in rows.tolist()]
         longest = min(LONGEST_OVERVIEW, max((len(sequence) for sequence in sequences), default=0))

@@ -115,7 +115,8 @@ def _command(request: TrainingRequest, network: str) -> str:
     asked = {"epochs": request.epochs, "batch-size": request.batch_size}
     words += [f"--{name} {value}" for name, value in asked.items() if value is not None]
     if network == "fusion":
-        words += [f"--tune-epochs {request.tune_epochs}", f"--image-encoder {request.image_encoder}"]
+        words += [f"--tune-epochs {request.tune_epochs}", f"--loss {request.loss}"]
+        words += [f"--image-encoder {request.image_encoder}"]
     if request.word_vectors is not None:
         words.append("--word-vectors FILE")
     return " ".join([*words, f"--criterion {request.criterion}"])

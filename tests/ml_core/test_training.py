@@ -34,13 +34,15 @@ class NumbersSource:
     def order(self, rows: Rows, *, batch_size: int, generator: np.random.Generator) -> list[Rows]:
         return shuffled(rows, batch_size=batch_size, generator=generator)
 
-    def inputs(self, rows: Rows, *, training: bool) -> tuple[Tensor, ...]:
-        if training:
+    def inputs(self, rows: Rows, *, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
+        if generator is not None:
             self.batches += 1
             if self.batches == self.stop_at:
                 raise InterruptionError
         values = torch.from_numpy(self.values[rows])
-        return (values + 0.1 * torch.randn_like(values) if training else values,)
+        if generator is None:
+            return (values,)
+        return (values + 0.1 * torch.randn(values.shape, generator=generator),)
 
 
 def train(source: NumbersSource, checkpoint: Path | None = None, **changes: object) -> FitResult:
