@@ -53,7 +53,8 @@ class FilmTexts:
             sum(len(pieces) + 1 for pieces in film if pieces)
             for film in zip(self.titles, self.taglines, self.overviews, strict=True)
         ]
-        return np.minimum(np.array(counts, dtype=np.int64) + 1, SentenceEncoder.max_tokens)
+        # One full stop fewer than parts, and [CLS] and [SEP].
+        return np.clip(np.array(counts, dtype=np.int64) + 1, 2, SentenceEncoder.max_tokens)
 
     @cached_property
     def has_title(self) -> NDArray[np.bool_]:

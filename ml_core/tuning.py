@@ -41,7 +41,7 @@ class FilmNetwork(nn.Module):
         sentence.layers.requires_grad_(True)
         image.requires_grad_(True)
 
-    def forward(
+    def forward(  # noqa: PLR0917 - in the order in which FilmSource gives them
         self,
         tokens: Tensor,
         lengths: Tensor | None,

@@ -5,7 +5,7 @@ Every stage leaves its result in ``work`` and is skipped when that is there, so 
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml_core.devices import choose_device
-from ml_core.features import FeatureSource, FilmFeatures, film_features, state_sha256
+from ml_core.features import FilmFeatures, film_features, state_sha256
 from ml_core.film_texts import FilmTexts
+from ml_core.heads import fusion_logits, new_fusion, train_heads
 from ml_core.inputs import InputSet
 from ml_core.networks.encoders import ImageEncoder, SentenceEncoder
-from ml_core.networks.fusion import FusionConfig, FusionNetwork, initialise_output
+from ml_core.networks.fusion import FusionNetwork
 from ml_core.posters import DecodedPosters, decode_all
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.finishing import finish, half
 from ml_core.scorers import load_tuned
 from ml_core.snapshot import Snapshot
-from ml_core.training import FitConfig, FitResult, Rows, fit
+from ml_core.training import FitConfig, FitResult, Rows
 from ml_core.tuning import FilmNetwork, tune
 
 # Height and width of a poster for the image encoder: TMDB's are 2:3, and both sides must be divisible by 32.
@@ -32,66 +33,109 @@ POSTER_SIZE = (224, 160)
 _EPOCHS = 20
 
 
+@dataclass(frozen=True)
+class Films:
+    """A snapshot's films, ready to be encoded, and the encoders that read them."""
+
+    request: TrainingRequest
+    snapshot: Snapshot
+    device: torch.device
+    texts: FilmTexts
+    posters: DecodedPosters
+    sentence: SentenceEncoder
+    image: ImageEncoder
+
+    @classmethod
+    def of(cls, request: TrainingRequest) -> Films:
+        """Open the snapshot, cut its texts into word pieces, decode its posters, load the encoders as they came."""
+        snapshot = Snapshot.open(request.snapshot)
+        return cls(
+            request,
+            snapshot,
+            choose_device(request.device),
+            FilmTexts.of(snapshot),
+            decode_all(snapshot, POSTER_SIZE, request.work),
+            SentenceEncoder.pretrained(),
+            ImageEncoder(request.image_encoder),
+        )
+
+    def features(self, rows: Rows) -> FilmFeatures:
+        """What the encoders, as they are now, make of those films."""
+        return film_features(
+            self.texts,
+            self.posters,
+            self.sentence,
+            self.image,
+            rows=rows,
+            snapshot_sha256=self.snapshot.sha256,
+            cache_dir=self.request.work,
+            device=self.device,
+            progress=self.request.progress,
+        )
+
+    def all_rows(self) -> Rows:
+        """Every film."""
+        return np.arange(len(self.snapshot))
+
+
+def heads_config(request: TrainingRequest) -> FitConfig:
+    """How the heads are trained."""
+    return FitConfig(
+        epochs=request.epochs or _EPOCHS,
+        batch_size=request.batch_size or 256,
+        learning_rate=1e-3,
+        weight_decay=0.05,
+        clip=1.0,
+        schedule="cosine",
+        warmup=0.05,
+        average=0.998,
+        loss=request.loss,
+        seed=request.seed,
+    )
+
+
 def train_fusion(request: TrainingRequest) -> str:
     """Train from a snapshot to an artifact; returns the artifact's SHA-256."""
-    snapshot = Snapshot.open(request.snapshot)
-    device = choose_device(request.device)
-    texts, posters = FilmTexts.of(snapshot), decode_all(snapshot, POSTER_SIZE, request.work)
-    sentence, image = SentenceEncoder.pretrained(), ImageEncoder(request.image_encoder)
+    films = Films.of(request)
+    snapshot, sentence, image, tuned = films.snapshot, films.sentence, films.image, request.tune_epochs > 0
     encoders = {
-        "sentence": SentenceEncoder.identity().as_json() | {"tuned": request.tune_epochs > 0},
-        "image": image.identity().as_json() | {"name": image.name, "tuned": request.tune_epochs > 0},
+        "sentence": SentenceEncoder.identity().as_json() | {"tuned": tuned},
+        "image": image.identity().as_json() | {"name": image.name, "tuned": tuned},
     }
-
-    def features(rows: Rows) -> FilmFeatures:
-        return film_features(
-            texts,
-            posters,
-            sentence,
-            image,
-            rows=rows,
-            snapshot_sha256=snapshot.sha256,
-            cache_dir=request.work,
-            device=device,
-            progress=request.progress,
-        )
-
-    torch.manual_seed(request.seed)
-    network = FusionNetwork(FusionConfig(poster_width=image.width))
-    initialise_output(network, torch.from_numpy(snapshot.labels[snapshot.rows("train")].mean(axis=0)))
-    judged = np.sort(np.concatenate([snapshot.rows("val"), snapshot.rows("test")]))
-    seen = features(np.arange(len(snapshot)))
-    heads = _train_heads(request, snapshot, seen, network, f"{state_sha256(image)[:16]}", device)
+    train, val = snapshot.rows("train"), snapshot.rows("val")
+    features = films.features(films.all_rows())
+    network = new_fusion(features, snapshot.labels, train=train, seed=request.seed)
+    heads = train_heads(
+        network,
+        features,
+        snapshot.labels,
+        train=train,
+        val=val,
+        config=heads_config(request),
+        device=films.device,
+        # A checkpoint belongs to the films and to the encoders whose output the heads read.
+        checkpoint=request.work
+        / f"heads-{request.loss}-{snapshot.sha256[:16]}-{_both_sha256(films)}.safetensors",
+        progress=request.progress,
+    )
     training = {"heads": heads.epochs}
     weights: dict[str, NDArray[Any]] = {}
-    if request.tune_epochs:
-        training["end_to_end"] = _tune(
-            request, snapshot, texts, posters, sentence, image, network, device
-        ).epochs
-        weights = half(_tuned(sentence), "sentence_encoder.") | half(image.state_dict(), "image_encoder.")
+    if tuned:
+        training["end_to_end"] = _tune(films, network).epochs
+        weights = half(_layers(sentence), "sentence_encoder.") | half(image.state_dict(), "image_encoder.")
         # The films are judged by the weights as they will be shipped: rounded to half precision.
-        load_tuned(sentence, {name: tensor.half() for name, tensor in _tuned(sentence).items()})
+        load_tuned(sentence, {name: tensor.half() for name, tensor in _layers(sentence).items()})
         load_tuned(image, {name: tensor.half() for name, tensor in image.state_dict().items()})
-        seen = features(judged)
-    network.to(device).eval()
-    source = FeatureSource(seen)
+        features = films.features(np.sort(np.concatenate([val, snapshot.rows("test")])))
 
     def logits(rows: Rows, inputs: InputSet) -> NDArray[np.float32]:
-        everyone, nobody = np.ones(len(rows), dtype=np.bool_), np.zeros(len(rows), dtype=np.bool_)
-        given = source.given(
-            rows,
-            has_text=nobody if inputs == "poster" else everyone,
-            has_overview=everyone if inputs in {"overview", "overview_poster"} else nobody,
-            has_poster=nobody if inputs in {"overview", "title"} else everyone,
-        )
-        with torch.inference_mode():
-            return network(*(tensor.to(device) for tensor in given)).float().cpu().numpy()  # type: ignore[no-any-return]
+        return fusion_logits(network, features, rows, inputs, device=films.device)
 
     return finish(
         request,
         snapshot=snapshot,
         logits=logits,
-        has_poster=posters.usable,
+        has_poster=films.posters.usable,
         reads_title=True,
         network="fusion",
         network_config=asdict(network.config),
@@ -101,57 +145,17 @@ def train_fusion(request: TrainingRequest) -> str:
     )
 
 
-def _train_heads(
-    request: TrainingRequest,
-    snapshot: Snapshot,
-    features: FilmFeatures,
-    network: FusionNetwork,
-    encoder: str,
-    device: torch.device,
-) -> FitResult:
-    """Train the fusion on what the encoders, as they came, make of the films."""
-    return fit(
-        network,
-        FeatureSource(features),
-        snapshot.labels,
-        train=snapshot.rows("train"),
-        val=snapshot.rows("val"),
-        config=FitConfig(
-            epochs=request.epochs or _EPOCHS,
-            batch_size=request.batch_size or 256,
-            learning_rate=1e-3,
-            weight_decay=0.05,
-            clip=1.0,
-            schedule="cosine",
-            warmup=0.05,
-            average=0.998,
-            loss=request.loss,
-            seed=request.seed,
-        ),
-        device=device,
-        # A checkpoint belongs to the films and to the encoders whose output the heads read.
-        checkpoint=request.work / f"heads-{request.loss}-{snapshot.sha256[:16]}-{encoder}.safetensors",
-        progress=request.progress,
-        stage="train heads",
-    )
+def _both_sha256(films: Films) -> str:
+    return f"{state_sha256(films.sentence)[:8]}-{state_sha256(films.image)[:8]}"
 
 
-def _tune(
-    request: TrainingRequest,
-    snapshot: Snapshot,
-    texts: FilmTexts,
-    posters: DecodedPosters,
-    sentence: SentenceEncoder,
-    image: ImageEncoder,
-    network: FusionNetwork,
-    device: torch.device,
-) -> FitResult:
-    """Tune all three from end to end; their weights are the best epoch's afterwards."""
-    film_network = FilmNetwork(sentence, image, network)
+def _tune(films: Films, network: FusionNetwork) -> FitResult:
+    """Tune encoders and heads from end to end; their weights are the best epoch's afterwards."""
+    request, snapshot = films.request, films.snapshot
     result = tune(
-        film_network,
-        texts,
-        posters,
+        FilmNetwork(films.sentence, films.image, network),
+        films.texts,
+        films.posters,
         snapshot.labels,
         train=snapshot.rows("train"),
         val=snapshot.rows("val"),
@@ -166,17 +170,18 @@ def _tune(
             average=0.999,
             loss=request.loss,
             seed=request.seed,
+            # A checkpoint has 300 MB; writing one takes a second or two.
             checkpoint_seconds=300.0,
         ),
-        device=device,
+        device=films.device,
         checkpoint=request.work / f"end-to-end-{request.loss}-{snapshot.sha256[:16]}.safetensors",
         progress=request.progress,
     )
-    for module in (sentence, image, network):
+    for module in (films.sentence, films.image, network):
         module.to("cpu").requires_grad_(False)
     return result
 
 
-def _tuned(encoder: SentenceEncoder) -> dict[str, Tensor]:
-    """What tuning changes of the sentence encoder: its layers."""
+def _layers(encoder: SentenceEncoder) -> dict[str, Tensor]:
+    """What tuning changes of the sentence encoder."""
     return {name: tensor for name, tensor in encoder.state_dict().items() if name.startswith("layers.")}

@@ -57,13 +57,21 @@ def test_padding_changes_nothing(sentence_encoder: SentenceEncoder) -> None:
     assert torch.allclose(together, alone, atol=1e-5)
 
 
-def test_lower_and_upper_layers_make_the_whole(sentence_encoder: SentenceEncoder) -> None:
+def test_attention_is_the_same_function_where_it_is_trained(sentence_encoder: SentenceEncoder) -> None:
     tokens, lengths = pad_tokens(tokenize(TEXTS))
     with torch.inference_mode():
-        states = sentence_encoder.lower(tokens, lengths, layers=4)
-        assert torch.allclose(
-            sentence_encoder.upper(states, lengths, layers=2), sentence_encoder(tokens, lengths), atol=1e-5
-        )
+        served = sentence_encoder(tokens, lengths)
+    with torch.enable_grad():
+        trained = sentence_encoder(tokens, lengths)
+    assert torch.allclose(served, trained, atol=1e-5)
+
+
+def test_dropout_drops_whole_features_of_a_text_in_training_alone() -> None:
+    encoder = SentenceEncoder.pretrained(dropout=0.5)
+    tokens, _ = pad_tokens(tokenize(["A heist in the snow."]))
+    torch.manual_seed(0)
+    assert not torch.allclose(encoder.train()(tokens), encoder(tokens))
+    assert torch.equal(encoder.eval()(tokens), encoder(tokens))
 
 
 def test_long_texts_are_cut_and_empty_ones_have_two_tokens() -> None:
@@ -122,10 +130,14 @@ def _without_hash_check(self, *args: object, **options: object) -> object:
     return torch.hub.load_state_dict_from_url(self.url, check_hash=False)
 
 
-def test_a_films_text_is_its_title_and_its_overview() -> None:
+def test_a_films_text_is_its_title_tagline_and_overview() -> None:
     assert film_text("Heat", "A thief.") == "Heat. A thief."
     assert film_text("Heat", "") == "Heat"
     assert film_text("", "A thief.") == "A thief."
+    assert (
+        film_text("Heat", "A thief.", "A Los Angeles crime saga")
+        == "Heat. A Los Angeles crime saga. A thief."
+    )
 
 
 def test_networks_are_found_by_name_and_unknown_ones_told() -> None:

@@ -1,0 +1,71 @@
+"""The fusion network on top of encoders that stay as they are: trained on features that were computed once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ml_core.features import FeatureSource, FilmFeatures
+from ml_core.inputs import InputSet
+from ml_core.networks.fusion import FusionConfig, FusionNetwork, initialise_output
+from ml_core.training import FitConfig, FitResult, Progress, Rows, fit
+
+
+def new_fusion(
+    features: FilmFeatures, labels: NDArray[np.float32], *, train: Rows, seed: int
+) -> FusionNetwork:
+    """A fusion network of random weights that fits the features; it begins by telling the train films' frequencies."""
+    torch.manual_seed(seed)
+    network = FusionNetwork(
+        FusionConfig(text_width=features.whole.shape[1], poster_width=features.posters.shape[1])
+    )
+    initialise_output(network, torch.from_numpy(labels[train].mean(axis=0)))
+    return network
+
+
+def train_heads(
+    network: FusionNetwork,
+    features: FilmFeatures,
+    labels: NDArray[np.float32],
+    *,
+    train: Rows,
+    val: Rows,
+    config: FitConfig,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+    stage: str = "train heads",
+) -> FitResult:
+    """Train the network on the features; the best epoch's weights are in it afterwards."""
+    return fit(
+        network,
+        FeatureSource(features),
+        labels,
+        train=train,
+        val=val,
+        config=config,
+        device=device,
+        checkpoint=checkpoint,
+        progress=progress,
+        stage=stage,
+    )
+
+
+def fusion_logits(
+    network: FusionNetwork, features: FilmFeatures, rows: Rows, inputs: InputSet, *, device: torch.device
+) -> NDArray[np.float32]:
+    """Logits ``(rows, 18)`` with exactly one set of inputs shown; each film must have them."""
+    everyone, nobody = np.ones(len(rows), dtype=np.bool_), np.zeros(len(rows), dtype=np.bool_)
+    given = FeatureSource(features).given(
+        rows,
+        has_text=nobody if inputs == "poster" else everyone,
+        has_overview=everyone if inputs in {"overview", "overview_poster"} else nobody,
+        has_poster=nobody if inputs in {"overview", "title"} else everyone,
+    )
+    network.to(device).eval()
+    with torch.inference_mode():
+        logits: NDArray[np.float32] = network(*(tensor.to(device) for tensor in given)).float().cpu().numpy()
+    return logits

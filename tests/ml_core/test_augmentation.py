@@ -1,0 +1,36 @@
+"""Random changes to posters stay posters."""
+
+from __future__ import annotations
+
+import torch
+
+from ml_core.augmentation import augment_posters
+
+
+def posters() -> torch.Tensor:
+    return torch.randint(
+        0, 256, (4, 3, 64, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
+
+
+def test_shape_range_and_that_something_changes() -> None:
+    changed = augment_posters(posters(), torch.Generator().manual_seed(0))
+    assert changed.shape == (4, 3, 64, 48)
+    assert changed.dtype == torch.float32
+    assert changed.min() >= 0
+    assert changed.max() <= 255
+    assert (changed - posters().float()).abs().mean() > 5
+
+
+def test_the_generator_alone_decides() -> None:
+    first, again, other = (augment_posters(posters(), torch.Generator().manual_seed(n)) for n in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_plain_poster_keeps_its_colour_within_bounds() -> None:
+    plain = torch.full((64, 3, 32, 32), 128, dtype=torch.uint8)
+    changed = augment_posters(plain, torch.Generator().manual_seed(0))
+    assert changed.std(dim=(2, 3)).max() < 0.5
+    assert changed.mean(dim=(1, 2, 3)).min() > 128 * 0.8 - 10
+    assert changed.mean(dim=(1, 2, 3)).max() < 128 * 1.2 + 10
