@@ -1,4 +1,4 @@
-"""``python -m ml_core``: write a snapshot, train, evaluate, predict, describe. No site, no database.
+"""``python -m ml_core``: write a snapshot, train, crossfit, evaluate, predict, describe. No site, no database.
 
 Exit codes: 0 done, 2 for what the caller can mend (a wrong path, a damaged artifact, a missing corpus), which is then
 said in one line; 130 when interrupted.
@@ -11,7 +11,8 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from ml_core.inputs import INPUT_SETS
 from ml_core.labels import LABEL_NAMES, LABELS
 from ml_core.networks import NETWORKS
 from ml_core.snapshot import SnapshotError
+
+Progress = Callable[[dict[str, Any]], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,33 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     snapshot.add_argument("--seed", type=int, default=0, help="of the split that is made without --splits")
     snapshot.set_defaults(run=_snapshot)
 
-    train = commands.add_parser("train", help="train a network on a snapshot and write an artifact")
-    train.add_argument("snapshot", type=Path)
-    train.add_argument("artifact", type=Path, help="the folder to write")
-    train.add_argument("--network", choices=sorted(NETWORKS), default="fusion")
-    train.add_argument("--epochs", type=_positive, help="of the network itself (fusion: of its heads)")
-    train.add_argument("--tune-epochs", type=_count, default=0, help="of both encoders, end to end (fusion)")
-    train.add_argument("--batch-size", type=_positive)
-    train.add_argument("--seed", type=_count, default=0)
-    train.add_argument("--name", help="the model's name; by default the artifact folder's")
-    train.add_argument(
-        "--criterion", choices=("f1", "mcc"), default="f1", help="what thresholds are chosen for"
+    _add_train(commands.add_parser("train", help="train a network on a snapshot and write an artifact"))
+    _add_crossfit(
+        commands.add_parser(
+            "crossfit", help="write probabilities of every film by networks that never saw it"
+        )
     )
-    train.add_argument(
-        "--loss", choices=("bce", "asymmetric", "balanced"), default="bce", help="what is minimised (fusion)"
-    )
-    train.add_argument("--image-encoder", default="efficientnet-lite0", help="or torchvision/<model>")
-    train.add_argument("--word-vectors", type=Path, help="word2vec binary file, such as Google's (lstm_cnn)")
-    train.add_argument("--work", type=Path, help="caches and checkpoints; by default <artifact>.work")
-    train.add_argument(
-        "--progress", type=Path, help="file that gets a line of JSON at each step worth telling"
-    )
-    train.add_argument("--device", help="cpu, cuda, cuda:1 ...; by default the first GPU, else the CPU")
-    train.add_argument(
-        "--threads", type=_positive, help="of the CPU; figures repeat exactly for the same number"
-    )
-    train.add_argument("--lifeline", action="store_true", help="end when standard input is closed")
-    train.set_defaults(run=_train)
 
     evaluate = commands.add_parser("evaluate", help="judge an artifact on a part of a snapshot")
     evaluate.add_argument("artifact", type=Path)
@@ -110,6 +92,56 @@ def _parser() -> argparse.ArgumentParser:
     describe.add_argument("--json", action="store_true")
     describe.set_defaults(run=_describe)
     return parser
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("snapshot", type=Path)
+    parser.add_argument("artifact", type=Path, help="the folder to write")
+    parser.add_argument("--network", choices=sorted(NETWORKS), default="fusion")
+    parser.add_argument("--epochs", type=_positive, help="of the network itself (fusion: of its heads)")
+    parser.add_argument("--tune-epochs", type=_count, default=0, help="of both encoders, end to end (fusion)")
+    parser.add_argument("--batch-size", type=_positive)
+    parser.add_argument("--seed", type=_count, default=0)
+    parser.add_argument("--name", help="the model's name; by default the artifact folder's")
+    parser.add_argument(
+        "--inputs", choices=("both", "overview", "poster"), default="both", help="what the network is shown"
+    )
+    parser.add_argument(
+        "--loss", choices=("bce", "asymmetric", "balanced"), default="bce", help="what is minimised (fusion)"
+    )
+    parser.add_argument(
+        "--criterion", choices=("f1", "mcc"), default="f1", help="what thresholds are chosen for"
+    )
+    parser.add_argument("--image-encoder", default="efficientnet-lite0", help="or torchvision/<model>")
+    parser.add_argument("--word-vectors", type=Path, help="word2vec binary file, such as Google's (lstm_cnn)")
+    _add_process_options(parser)
+    parser.set_defaults(run=_train)
+
+
+def _add_crossfit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("snapshot", type=Path)
+    parser.add_argument("output", type=Path, help="the folder to write")
+    parser.add_argument("--folds", type=_positive, default=5)
+    parser.add_argument("--epochs", type=_positive, help="of each fold's network")
+    parser.add_argument("--seed", type=_count, default=0)
+    parser.add_argument("--image-encoder", default="efficientnet-lite0", help="or torchvision/<model>")
+    _add_process_options(parser)
+    parser.set_defaults(run=_crossfit)
+
+
+def _add_process_options(parser: argparse.ArgumentParser) -> None:
+    """What every command has that trains, whoever started it."""
+    parser.add_argument(
+        "--work", type=Path, help="caches and checkpoints; by default beside what is written, in .work"
+    )
+    parser.add_argument(
+        "--progress", type=Path, help="file that gets a line of JSON at each step worth telling"
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; by default the first GPU, else the CPU")
+    parser.add_argument(
+        "--threads", type=_positive, help="of the CPU; figures repeat exactly for the same number"
+    )
+    parser.add_argument("--lifeline", action="store_true", help="end when standard input is closed")
 
 
 def _positive(text: str) -> int:
@@ -144,16 +176,9 @@ def _snapshot(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    if options.lifeline:
-        _end_with_standard_input()
-    from ml_core.devices import keep_freed_memory
     from ml_core.recipes import TrainingRequest
-    from ml_core.recipes.running import Reporter, alone_in, set_threads
 
-    keep_freed_memory()
-    set_threads(options.threads)
-    work = options.work or options.artifact.with_name(f"{options.artifact.name}.work")
-    with alone_in(work), Reporter(options.progress) as report:
+    with _training_process(options, options.artifact) as (work, report):
         request = TrainingRequest(
             snapshot=options.snapshot,
             artifact=options.artifact,
@@ -166,12 +191,46 @@ def _train(options: argparse.Namespace) -> None:
             device=options.device,
             criterion=options.criterion,
             loss=options.loss,
+            inputs=options.inputs,
             image_encoder=options.image_encoder,
             word_vectors=options.word_vectors,
             progress=report,
         )
         sha256 = NETWORKS[options.network].load_recipe()(request)
         report({"stage": "done", "artifact": str(options.artifact), "sha256": sha256})
+
+
+def _crossfit(options: argparse.Namespace) -> None:
+    from ml_core.crossfit import crossfit
+
+    with _training_process(options, options.output) as (work, report):
+        description = crossfit(
+            options.snapshot,
+            options.output,
+            work=work,
+            folds=options.folds,
+            epochs=options.epochs,
+            seed=options.seed,
+            image_encoder=options.image_encoder,
+            device=options.device,
+            progress=report,
+        )
+        report({"stage": "done", **description["figures"], **description["seconds"]})
+
+
+@contextmanager
+def _training_process(options: argparse.Namespace, written: Path) -> Iterator[tuple[Path, Progress]]:
+    """What surrounds a command that trains: its lifeline, threads, working folder and progress."""
+    if options.lifeline:
+        _end_with_standard_input()
+    from ml_core.devices import keep_freed_memory
+    from ml_core.recipes.running import Reporter, alone_in, set_threads
+
+    keep_freed_memory()
+    set_threads(options.threads)
+    work = options.work or written.with_name(f"{written.name}.work")
+    with alone_in(work), Reporter(options.progress) as report:
+        yield work, report
 
 
 def _end_with_standard_input() -> None:

@@ -57,7 +57,9 @@ def film_features(
 ) -> FilmFeatures:
     """Encode the texts and posters of those films, or map what was encoded before."""
     films = len(posters.places)
-    of = f"{snapshot_sha256[:16]}-{hashlib.sha256(rows.tobytes()).hexdigest()[:8]}"
+    shown = [rows, *(mask[rows] for mask in (texts.has_title, texts.has_overview, posters.usable))]
+    digest = hashlib.sha256(b"".join(part.tobytes() for part in shown)).hexdigest()
+    of = f"{snapshot_sha256[:16]}-{digest[:8]}"
     text_key = f"{of}-{state_sha256(sentence_encoder)[:16]}"
     height, width = posters.pixels.shape[2:]
     poster_key = f"{of}-{state_sha256(image_encoder)[:16]}-{height}x{width}"

@@ -46,6 +46,11 @@ class FilmTexts:
         ]
         return joined_pieces(parts)
 
+    def hidden(self) -> FilmTexts:
+        """The same films without any text."""
+        nothing: list[list[int]] = [[] for _ in self.titles]
+        return FilmTexts(nothing, nothing, nothing)
+
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each film's whole text ``(films,)``, as far as the encoder reads."""

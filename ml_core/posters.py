@@ -132,6 +132,10 @@ class DecodedPosters:
         """Whether each film has pixels, shape ``(films,)``."""
         return self.places >= 0
 
+    def hidden(self) -> DecodedPosters:
+        """The same films without any poster."""
+        return DecodedPosters(self.pixels, np.full_like(self.places, -1), {})
+
     def batch(self, rows: NDArray[np.int64]) -> Pixels:
         """Pixels of those films, ``(len(rows), 3, height, width)``; black where there is no poster."""
         places = self.places[rows]

@@ -132,11 +132,14 @@ class Predictor:
         texts = [FilmText(tidy(film.title), tidy(film.overview), tidy(film.tagline)) for film in films]
         text = self._scorer.encode_texts(texts)
         posters = [future.result() for future in decoding]
-        has_poster = np.array([isinstance(poster, np.ndarray) for poster in posters])
-        pixels = [poster for poster in posters if isinstance(poster, np.ndarray)]
+        has_poster = np.array(
+            ["poster" in self._scorer.reads and isinstance(poster, np.ndarray) for poster in posters]
+        )
+        pixels = [poster for poster in posters if isinstance(poster, np.ndarray)] if has_poster.any() else []
         poster = self._scorer.encode_posters(pixels, has_poster)
-        has_title = np.array([self._scorer.reads_title and bool(film.title) for film in texts])
-        has_overview = np.array([bool(film.overview) for film in texts])
+        reads = self._scorer.reads
+        has_title = np.array(["title" in reads and bool(film.title) for film in texts])
+        has_overview = np.array(["overview" in reads and bool(film.overview) for film in texts])
         has_text = has_title | has_overview
         nothing = np.zeros(len(films), dtype=np.bool_)
         logits, embeddings = self._scorer.score(text, poster, has_text, has_overview, has_poster)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ml_core.artifact import ArtifactDescription, ArtifactError, read_json
 from ml_core.devices import autocast
+from ml_core.inputs import Input
 from ml_core.networks.encoders import (
     EncoderIdentity,
     ImageEncoder,
@@ -45,8 +46,8 @@ class Scorer(Protocol):
     """A network ready to run."""
 
     @property
-    def reads_title(self) -> bool:
-        """Whether titles are an input of it."""
+    def reads(self) -> frozenset[Input]:
+        """The inputs that it was trained on; it is not shown any other."""
         ...
 
     @property
@@ -72,14 +73,13 @@ class Scorer(Protocol):
 class FusionScorer:
     """The fusion network with its two encoders."""
 
-    reads_title = True
-
     def __init__(
         self, description: ArtifactDescription, weights: dict[str, Tensor], device: torch.device
     ) -> None:
         config = description.config
         sentence, image = config["encoders"]["sentence"], config["encoders"]["image"]
         self.device = device
+        self.reads = frozenset(config.get("reads", ("title", "overview", "poster")))
         self.reads_tagline = bool(config.get("reads_tagline", False))
         self.sentence_encoder = SentenceEncoder.pretrained()
         refuse_other_weights(SentenceEncoder.identity(), sentence, description)
@@ -165,12 +165,10 @@ def _batch_size(device: torch.device, on_cpu: int) -> int:
 class LstmCnnScorer:
     """The article's network with its vocabulary. It reads no titles; an absent poster is a black one, as in training."""
 
-    reads_title = False
-
     def __init__(
         self, description: ArtifactDescription, weights: dict[str, Tensor], device: torch.device
     ) -> None:
-        from ml_core.networks.lstm_cnn import LstmCnn, LstmCnnConfig
+        from ml_core.networks.lstm_cnn import LstmCnn, LstmCnnConfig, reads_of
         from ml_core.text import Vocabulary, VocabularyError, require_corpora
 
         require_corpora()
@@ -187,19 +185,25 @@ class LstmCnnScorer:
         self.network = LstmCnn(LstmCnnConfig(**config))
         self.network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
         self.network.to(device).eval().requires_grad_(False)
-        if self.network.overview is None or self.network.poster is None:
-            raise ArtifactError(
-                f"{description.folder}: a network for one input alone is for comparisons, not for use"
-            )
-        self._overview, self._poster = self.network.overview, self.network.poster
+        self.reads = reads_of(self.network.config.inputs)
         with torch.inference_mode():
-            self._no_overview = self._overview(
-                torch.zeros(1, 1, dtype=torch.long, device=device), self._zero()
-            )
-            self._no_poster = self._poster(torch.zeros(1, 3, *self.poster_size, device=device))
+            zero = torch.zeros(1, dtype=torch.long, device=device)
+            self._no_overview = self._overview_features(zero[:, None], zero)
+            self._no_poster = self._poster_features(torch.zeros(1, 3, *self.poster_size, device=device))
 
-    def _zero(self) -> Tensor:
-        return torch.zeros(1, dtype=torch.long, device=self.device)
+    def _overview_features(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """What the LSTM says of overviews; nothing where the network has none."""
+        if self.network.overview is None:
+            return torch.zeros(len(tokens), 0, device=self.device)
+        features: Tensor = self.network.overview(tokens, lengths)
+        return features
+
+    def _poster_features(self, pixels: Tensor) -> Tensor:
+        """What the convolutions say of posters; nothing where the network has none."""
+        if self.network.poster is None:
+            return torch.zeros(len(pixels), 0, device=self.device)
+        features: Tensor = self.network.poster(pixels)
+        return features
 
     def encode_texts(self, texts: Sequence[FilmText]) -> Tensor:
         """The LSTM's features ``(n, 128)`` of the cleaned overviews."""
@@ -213,7 +217,7 @@ class LstmCnnScorer:
                 rows = order[start : start + _TEXT_BATCH]
                 tokens, lengths = pad([sequences[row] for row in rows])
                 given = torch.from_numpy(tokens).to(self.device), torch.from_numpy(lengths).to(self.device)
-                features[rows] = self._overview(*given)
+                features[rows] = self._overview_features(*given)
         return features
 
     def encode_posters(self, pixels: Sequence[Pixels], has_poster: Mask) -> Tensor:
@@ -225,7 +229,7 @@ class LstmCnnScorer:
         with torch.inference_mode():
             for start in range(0, len(rows), _GPU_BATCH):
                 batch = scaled(np.stack(pixels[start : start + _GPU_BATCH])).to(self.device)
-                features[rows[start : start + _GPU_BATCH]] = self._poster(batch)
+                features[rows[start : start + _GPU_BATCH]] = self._poster_features(batch)
         return features
 
     def score(

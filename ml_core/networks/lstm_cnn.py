@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ml_core.inputs import Input
 from ml_core.labels import LABELS
 from ml_core.word_vectors import WORD_VECTOR_SIZE
 
@@ -24,6 +25,12 @@ POSTER_HEIGHT = 115
 POSTER_WIDTH = 75
 
 Inputs = Literal["both", "overview", "poster"]
+
+
+def reads_of(inputs: Inputs) -> frozenset[Input]:
+    """What a network for those inputs is shown; the article's never reads a title."""
+    overview, poster = frozenset[Input]({"overview"}), frozenset[Input]({"poster"})
+    return {"both": overview | poster, "overview": overview, "poster": poster}[inputs]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

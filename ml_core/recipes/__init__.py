@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ml_core.losses import LossName
 from ml_core.thresholds import Criterion
@@ -16,7 +17,8 @@ class TrainingRequest:
 
     ``work`` holds caches and checkpoints; a training that is asked for again with the same ``work`` goes on from its
     last checkpoint. ``tune_epochs`` are passes over the films in which the encoders themselves are tuned, together with the
-    fusion (0 leaves them as they came). ``word_vectors`` is a file in word2vec's binary format for the article's network.
+    fusion (0 leaves them as they came). ``inputs`` other than both train a network that is shown nothing else, "overview"
+    with the title beside it where the network reads titles. ``word_vectors`` is a file in word2vec's binary format for the article's network.
     """
 
     snapshot: Path
@@ -30,6 +32,7 @@ class TrainingRequest:
     device: str | None = None
     criterion: Criterion = "f1"
     loss: LossName = "bce"
+    inputs: Literal["both", "overview", "poster"] = "both"
     image_encoder: str = "efficientnet-lite0"
     word_vectors: Path | None = None
     progress: Progress | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from ml_core.artifact import write_artifact
 from ml_core.bootstrap import bootstrap_interval
 from ml_core.calibration import Calibration, TemperatureCalibration, fit_calibration
 from ml_core.evaluation import evaluate, macro_roc_auc, mean_average_precision, precision_recall_f1
-from ml_core.inputs import INPUT_SETS, InputSet
+from ml_core.inputs import INPUT_SETS, Input, InputSet
 from ml_core.labels import LABEL_IDS
 from ml_core.model_card import model_card
 from ml_core.recipes import TrainingRequest
@@ -38,7 +38,7 @@ def finish(
     snapshot: Snapshot,
     logits: Logits,
     has_poster: NDArray[np.bool_],
-    reads_title: bool,
+    reads: Collection[Input],
     network: str,
     network_config: Mapping[str, Any],
     weights: Mapping[str, NDArray[Any]],
@@ -52,7 +52,7 @@ def finish(
     """
     labels = snapshot.labels
     prior = labels[snapshot.rows("train")].mean(axis=0)
-    shown = _shown(snapshot, has_poster, reads_title)
+    shown = _shown(snapshot, has_poster, reads)
     calibrations: dict[InputSet, Calibration] = {}
     thresholds: dict[InputSet, NDArray[np.float32]] = {}
     val = snapshot.rows("val")
@@ -112,7 +112,8 @@ def finish(
 def _command(request: TrainingRequest, network: str) -> str:
     """The command that repeats this training, paths aside."""
     words = ["python -m ml_core train SNAPSHOT ARTIFACT", f"--network {network}", f"--seed {request.seed}"]
-    asked = {"epochs": request.epochs, "batch-size": request.batch_size}
+    asked: dict[str, Any] = {"epochs": request.epochs, "batch-size": request.batch_size}
+    asked["inputs"] = None if request.inputs == "both" else request.inputs
     words += [f"--{name} {value}" for name, value in asked.items() if value is not None]
     if network == "fusion":
         words += [f"--tune-epochs {request.tune_epochs}", f"--loss {request.loss}"]
@@ -132,11 +133,12 @@ def half(state: Mapping[str, Any], prefix: str = "") -> dict[str, NDArray[Any]]:
 
 
 def _shown(
-    snapshot: Snapshot, has_poster: NDArray[np.bool_], reads_title: bool
+    snapshot: Snapshot, has_poster: NDArray[np.bool_], reads: Collection[Input]
 ) -> dict[InputSet, NDArray[np.bool_]]:
     """For which films a set of inputs can be shown at all, whatever else they have."""
-    overview = snapshot.has_overview
-    title = np.array([bool(text) for text in snapshot.texts("title")]) & reads_title
+    overview = snapshot.has_overview & ("overview" in reads)
+    title = np.array([bool(text) for text in snapshot.texts("title")]) & ("title" in reads)
+    has_poster = has_poster & ("poster" in reads)
     return {
         "overview_poster": overview & has_poster,
         "overview": overview,

@@ -17,20 +17,25 @@ from ml_core.devices import choose_device
 from ml_core.features import FilmFeatures, film_features, state_sha256
 from ml_core.film_texts import FilmTexts
 from ml_core.heads import fusion_logits, new_fusion, train_heads
-from ml_core.inputs import InputSet
+from ml_core.inputs import Input, InputSet
 from ml_core.networks.encoders import ImageEncoder, SentenceEncoder
 from ml_core.networks.fusion import FusionNetwork
 from ml_core.posters import DecodedPosters, decode_all
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.finishing import finish, half
 from ml_core.scorers import load_tuned
-from ml_core.snapshot import Snapshot
+from ml_core.snapshot import Part, Snapshot
 from ml_core.training import FitConfig, FitResult, Rows
 from ml_core.tuning import FilmNetwork, tune
 
 # Height and width of a poster for the image encoder: TMDB's are 2:3, and both sides must be divisible by 32.
 POSTER_SIZE = (224, 160)
 _EPOCHS = 20
+_READS: dict[str, frozenset[Input]] = {
+    "both": frozenset({"title", "overview", "poster"}),
+    "overview": frozenset({"title", "overview"}),
+    "poster": frozenset({"poster"}),
+}
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,13 @@ class Films:
     def of(cls, request: TrainingRequest) -> Films:
         """Open the snapshot, cut its texts into word pieces, decode its posters, load the encoders as they came."""
         snapshot = Snapshot.open(request.snapshot)
+        texts, posters = FilmTexts.of(snapshot), decode_all(snapshot, POSTER_SIZE, request.work)
         return cls(
             request,
             snapshot,
             choose_device(request.device),
-            FilmTexts.of(snapshot),
-            decode_all(snapshot, POSTER_SIZE, request.work),
+            texts if request.inputs != "poster" else texts.hidden(),
+            posters if request.inputs != "overview" else posters.hidden(),
             SentenceEncoder.pretrained(),
             ImageEncoder(request.image_encoder),
         )
@@ -72,6 +78,12 @@ class Films:
             device=self.device,
             progress=self.request.progress,
         )
+
+    def rows(self, part: Part) -> Rows:
+        """Rows of that part that have an input to be shown."""
+        rows = self.snapshot.rows(part)
+        shown = self.texts.has_title | self.texts.has_overview | self.posters.usable
+        return rows[shown[rows]]
 
     def all_rows(self) -> Rows:
         """Every film."""
@@ -102,7 +114,8 @@ def train_fusion(request: TrainingRequest) -> str:
         "sentence": SentenceEncoder.identity().as_json() | {"tuned": tuned},
         "image": image.identity().as_json() | {"name": image.name, "tuned": tuned},
     }
-    train, val = snapshot.rows("train"), snapshot.rows("val")
+    reads = _READS[request.inputs]
+    train, val = films.rows("train"), films.rows("val")
     features = films.features(films.all_rows())
     network = new_fusion(features, snapshot.labels, train=train, seed=request.seed)
     heads = train_heads(
@@ -115,7 +128,7 @@ def train_fusion(request: TrainingRequest) -> str:
         device=films.device,
         # A checkpoint belongs to the films and to the encoders whose output the heads read.
         checkpoint=request.work
-        / f"heads-{request.loss}-{snapshot.sha256[:16]}-{_both_sha256(films)}.safetensors",
+        / f"heads-{request.inputs}-{request.loss}-{snapshot.sha256[:16]}-{_both_sha256(films)}.safetensors",
         progress=request.progress,
     )
     training = {"heads": heads.epochs}
@@ -126,7 +139,7 @@ def train_fusion(request: TrainingRequest) -> str:
         # The films are judged by the weights as they will be shipped: rounded to half precision.
         load_tuned(sentence, {name: tensor.half() for name, tensor in _layers(sentence).items()})
         load_tuned(image, {name: tensor.half() for name, tensor in image.state_dict().items()})
-        features = films.features(np.sort(np.concatenate([val, snapshot.rows("test")])))
+        features = films.features(np.sort(np.concatenate([val, films.rows("test")])))
 
     def logits(rows: Rows, inputs: InputSet) -> NDArray[np.float32]:
         return fusion_logits(network, features, rows, inputs, device=films.device)
@@ -136,16 +149,22 @@ def train_fusion(request: TrainingRequest) -> str:
         snapshot=snapshot,
         logits=logits,
         has_poster=films.posters.usable,
-        reads_title=True,
+        reads=reads,
         network="fusion",
         network_config=asdict(network.config),
         weights=weights | half(network.state_dict(), "fusion."),
         training=training,
-        config={"poster_size": list(POSTER_SIZE), "encoders": encoders, "reads_tagline": True},
+        config={
+            "poster_size": list(POSTER_SIZE),
+            "encoders": encoders,
+            "reads": sorted(reads),
+            "reads_tagline": True,
+        },
     )
 
 
 def _both_sha256(films: Films) -> str:
+    """What the encoders are, in short."""
     return f"{state_sha256(films.sentence)[:8]}-{state_sha256(films.image)[:8]}"
 
 
@@ -157,8 +176,8 @@ def _tune(films: Films, network: FusionNetwork) -> FitResult:
         films.texts,
         films.posters,
         snapshot.labels,
-        train=snapshot.rows("train"),
-        val=snapshot.rows("val"),
+        train=films.rows("train"),
+        val=films.rows("val"),
         config=FitConfig(
             epochs=request.tune_epochs,
             batch_size=32,
@@ -174,7 +193,8 @@ def _tune(films: Films, network: FusionNetwork) -> FitResult:
             checkpoint_seconds=300.0,
         ),
         device=films.device,
-        checkpoint=request.work / f"end-to-end-{request.loss}-{snapshot.sha256[:16]}.safetensors",
+        checkpoint=request.work
+        / f"end-to-end-{request.inputs}-{request.loss}-{snapshot.sha256[:16]}.safetensors",
         progress=request.progress,
     )
     for module in (films.sentence, films.image, network):

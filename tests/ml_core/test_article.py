@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nltk
@@ -78,3 +79,15 @@ def test_without_nltks_corpora_nothing_is_begun(
         train_lstm_cnn(article)
     assert not article.work.exists()
     assert not article.artifact.exists()
+
+
+@pytest.mark.usefixtures("miniature_corpora")
+@pytest.mark.parametrize("inputs", ["overview", "poster"])
+def test_either_half_alone_becomes_an_artifact_that_predicts(article: TrainingRequest, inputs: str) -> None:
+    train_lstm_cnn(replace(article, inputs=inputs))  # type: ignore[arg-type]
+    predictor = Predictor.load(article.artifact)
+    film = FilmInput("Night", "Ghosts in the dark city", poster=red_poster())
+    result = predictor.predict([film])
+    assert result.inputs_used == [(inputs,)]
+    assert not np.isnan(result.probabilities).any()
+    assert result.embeddings.shape == (1, 256)

@@ -205,3 +205,23 @@ def test_the_articles_network_goes_the_same_way(tiny_snapshot: Path, tmp_path: P
     assert np.isfinite(result.probabilities).all()
     assert not np.allclose(result.probabilities[0], result.probabilities[1])
     assert (tmp_path / "tiny" / "vocabulary.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "used", "hidden"),
+    [
+        ("poster", ("poster",), FilmInput("Other", WORDS[35], "Laugh!", poster=POSTER)),
+        ("overview", ("title", "overview"), FilmInput("Night", HORROR, poster=drawn_poster(35, 1))),
+    ],
+)
+def test_a_network_trained_on_one_input_is_shown_no_other(
+    tiny_snapshot: Path, tmp_path: Path, inputs: str, used: tuple[str, ...], hidden: FilmInput
+) -> None:
+    train_fusion(request(tiny_snapshot, tmp_path, inputs=inputs, epochs=2, tune_epochs=0))
+    predictor = Predictor.load(tmp_path / "tiny", device="cpu")
+    result = predictor.predict([FilmInput("Night", HORROR, poster=POSTER), hidden])
+    assert result.inputs_used == [used, used]
+    assert np.allclose(result.probabilities[0], result.probabilities[1], atol=1e-5)
+    assert set(predictor.description.metrics["test"]) <= {inputs, "title"}
+    other = result.overview_probabilities if inputs == "poster" else result.poster_probabilities
+    assert np.isnan(other).all()
