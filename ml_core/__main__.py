@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
             "crossfit", help="write probabilities of every film by networks that never saw it"
         )
     )
+    _add_ablate(commands.add_parser("ablate", help="train the variants of the ablation table and print it"))
 
     evaluate = commands.add_parser("evaluate", help="judge an artifact on a part of a snapshot")
     evaluate.add_argument("artifact", type=Path)
@@ -127,6 +128,19 @@ def _add_crossfit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image-encoder", default="efficientnet-lite0", help="or torchvision/<model>")
     _add_process_options(parser)
     parser.set_defaults(run=_crossfit)
+
+
+def _add_ablate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("snapshot", type=Path)
+    parser.add_argument("output", type=Path, help="the folder to write: an artifact a variant, and the table")
+    parser.add_argument(
+        "--variant", action="append", default=[], help="only this one; may be given more than once"
+    )
+    parser.add_argument("--epochs", type=_positive, help="of our heads")
+    parser.add_argument("--tune-epochs", type=_positive, default=4, help="of the variants that are tuned")
+    parser.add_argument("--seed", type=_count, default=0)
+    _add_process_options(parser)
+    parser.set_defaults(run=_ablate)
 
 
 def _add_process_options(parser: argparse.ArgumentParser) -> None:
@@ -216,6 +230,25 @@ def _crossfit(options: argparse.Namespace) -> None:
             progress=report,
         )
         report({"stage": "done", **description["figures"], **description["seconds"]})
+
+
+def _ablate(options: argparse.Namespace) -> None:
+    from ml_core.ablation import ablate
+    from ml_core.recipes import TrainingRequest
+
+    with _training_process(options, options.output) as (work, report):
+        request = TrainingRequest(
+            snapshot=options.snapshot,
+            artifact=options.output,
+            work=work,
+            name="ablation",
+            epochs=options.epochs,
+            tune_epochs=options.tune_epochs,
+            seed=options.seed,
+            device=options.device,
+            progress=report,
+        )
+        print(ablate(request, names=options.variant, output=options.output))
 
 
 @contextmanager
