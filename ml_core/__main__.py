@@ -256,14 +256,26 @@ def _training_process(options: argparse.Namespace, written: Path) -> Iterator[tu
     """What surrounds a command that trains: its lifeline, threads, working folder and progress."""
     if options.lifeline:
         _end_with_standard_input()
+    from ml_core import ranks
     from ml_core.devices import keep_freed_memory
     from ml_core.recipes.running import Reporter, alone_in, set_threads
 
     keep_freed_memory()
     set_threads(options.threads)
+    ranks.join()
     work = options.work or written.with_name(f"{written.name}.work")
-    with alone_in(work), Reporter(options.progress) as report:
-        yield work, report
+    try:
+        if ranks.rank() > 0:
+            yield work, _silent
+            return
+        with alone_in(work), Reporter(options.progress) as report:
+            yield work, report
+    finally:
+        ranks.leave()
+
+
+def _silent(line: dict[str, Any]) -> None:
+    """Where only the leader of several processes reports."""
 
 
 def _end_with_standard_input() -> None:

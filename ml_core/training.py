@@ -21,9 +21,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ml_core import ranks
 from ml_core.checkpoints import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from ml_core.devices import autocast
 from ml_core.evaluation import macro_roc_auc
+from ml_core.labels import LABELS
 from ml_core.losses import LossName, loss_function
 
 Rows = NDArray[np.int64]
@@ -108,12 +110,13 @@ def predict_logits(
 ) -> NDArray[np.float32]:
     """Logits ``(rows, 18)`` of the module in evaluation mode, in the order of the rows."""
     module.eval()
-    logits = []
+    mine = rows[ranks.rank() :: ranks.ranks()]
+    logits = [np.zeros((0, len(LABELS)), dtype=np.float32)]
     with torch.inference_mode(), autocast(device):
-        for start in range(0, len(rows), batch_size):
-            inputs = source.inputs(rows[start : start + batch_size])
+        for start in range(0, len(mine), batch_size):
+            inputs = source.inputs(mine[start : start + batch_size])
             logits.append(module(*_to(inputs, device)).float().cpu().numpy())
-    return np.concatenate(logits) if logits else np.zeros((0, 18), dtype=np.float32)
+    return ranks.gathered(np.concatenate(logits), len(rows))
 
 
 def fit(
@@ -134,7 +137,11 @@ def fit(
 
     ``labels`` are ``(films, 18)`` for all rows of the snapshot. In training the module's logits are ``(batch, 18)``, or
     ``(batch, views, 18)`` for several views of a film that are to say the same. ``rate_of`` gives the share of the learning
-    rate at which a parameter of that name is trained. Goes on from ``checkpoint`` where that file exists. Raises :class:`CheckpointError` when it is another training's, :class:`TrainingError` when the loss is not finite.
+    rate at which a parameter of that name is trained. Goes on from ``checkpoint`` where that file exists. Several ranks
+    (:mod:`ml_core.ranks`) share the work of each batch.
+
+    Raises :class:`CheckpointError` when the checkpoint is another training's, :class:`TrainingError` when there is nothing to
+    train on or the loss is not finite.
     """
     if not len(train) or not len(val):
         raise TrainingError(
@@ -147,6 +154,7 @@ def fit(
     run = _Run(module, optimizer, config, fingerprint=_fingerprint(module, config, train, val))
     if checkpoint is not None:
         run.resume(load_checkpoint(checkpoint), device, checkpoint)
+        ranks.wait_for_all()  # before the leader writes what another has yet to read
     steps_an_epoch = math.ceil(len(train) / config.batch_size)
     steps = steps_an_epoch * config.epochs
     targets = torch.from_numpy(labels)
@@ -157,15 +165,17 @@ def fit(
         module.train()
         for step, inputs in _prefetched(source, batches, config.seed, run.epoch, first=run.step):
             torch.manual_seed(_step_seed(config.seed, run.epoch, step))
+            share, weight = ranks.own_share(batches[step])
             rate = config.rate(run.epoch * steps_an_epoch + step, steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["rate_share"]
             with autocast(device):
                 logits = module(*_to(inputs, device)).float()
-            target = targets[torch.from_numpy(batches[step])].to(device)
+            target = targets[torch.from_numpy(share)].to(device)
             loss = loss_of(logits, target if logits.ndim == 2 else target[:, None].expand_as(logits))
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss * weight).backward()  # type: ignore[no-untyped-call]
+            ranks.sum_gradients(parameters)
             nn.utils.clip_grad_norm_(parameters, config.clip)
             optimizer.step()
             run.count(float(loss.detach()), len(batches[step]))
@@ -174,14 +184,14 @@ def fit(
                     f"{stage}: the loss is not finite at epoch {run.epoch}, step {step}; lower the rate"
                 )
             if checkpoint is not None and time.monotonic() - saved >= config.checkpoint_seconds:
-                save_checkpoint(checkpoint, run.checkpoint())
+                _save(checkpoint, run)
                 saved = time.monotonic()
                 _tell(progress, stage, run, loss=run.loss_sum / run.films)
         figures = run.finish_epoch(
             lambda: macro_roc_auc(predict_logits(module, source, val, device=device), labels[val])
         )
         if checkpoint is not None:
-            save_checkpoint(checkpoint, run.checkpoint())
+            _save(checkpoint, run)
             saved = time.monotonic()
         _tell(progress, stage, run, **figures)
     best = {name: tensor.to("cpu") for name, tensor in run.best.items()}
@@ -297,7 +307,7 @@ def _prefetched(
 
     def prepare(step: int) -> tuple[Tensor | None, ...]:
         generator = torch.Generator().manual_seed(_step_seed(seed, epoch, step))
-        inputs = source.inputs(batches[step], generator=generator)
+        inputs = source.inputs(ranks.own_share(batches[step])[0], generator=generator)
         if not torch.cuda.is_available():
             return inputs
         return tuple(None if tensor is None else tensor.pin_memory() for tensor in inputs)
@@ -312,8 +322,12 @@ def _prefetched(
 
 
 def _step_seed(seed: int, epoch: int, step: int) -> int:
-    """A seed for one step, the same however the training came to it."""
-    return int(np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint32)[0])
+    """A seed for one step of one rank, the same however the training came to it."""
+    return int(
+        np.random.SeedSequence([seed, epoch, step, *([ranks.rank()] if ranks.rank() else [])]).generate_state(
+            1, np.uint32
+        )[0]
+    )
 
 
 def _fingerprint(module: nn.Module, config: FitConfig, train: Rows, val: Rows) -> str:
@@ -324,13 +338,19 @@ def _fingerprint(module: nn.Module, config: FitConfig, train: Rows, val: Rows) -
     return json.dumps([settings, shapes, rows], sort_keys=True)
 
 
+def _save(path: Path, run: _Run) -> None:
+    """Write the checkpoint, if this is the rank that writes."""
+    if ranks.rank() == 0:
+        save_checkpoint(path, run.checkpoint())
+
+
 def _to(inputs: tuple[Tensor | None, ...], device: torch.device) -> tuple[Tensor | None, ...]:
     return tuple(None if tensor is None else tensor.to(device, non_blocking=True) for tensor in inputs)
 
 
 def _tell(progress: Progress | None, stage: str, run: _Run, **figures: float) -> None:
     """One line of progress: ``epoch`` counts finished ones, ``step`` those of the epoch under way."""
-    if progress is not None:
+    if progress is not None and ranks.rank() == 0:
         rounded = {name: round(value, 6) for name, value in figures.items()}
         progress(
             {"stage": stage, "epoch": run.epoch, "epochs": run.config.epochs, "step": run.step}

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ml_core import ranks
 from ml_core.devices import choose_device
 from ml_core.features import state_sha256
 from ml_core.inputs import InputSet
@@ -70,7 +71,7 @@ class ArticleSource:
 
 
 def train_lstm_cnn(request: TrainingRequest) -> str:
-    """Train from a snapshot to an artifact; returns the artifact's SHA-256.
+    """Train from a snapshot to an artifact; returns the artifact's SHA-256, or '' in a rank that does not lead.
 
     Raises :class:`ml_core.text.CorpusMissing` before any work when NLTK's corpora are not there.
     """
@@ -85,7 +86,8 @@ def train_lstm_cnn(request: TrainingRequest) -> str:
         vectors = read_word_vectors(request.word_vectors, vocabulary)
     else:
         vectors = train_word_vectors(train_texts, seed=request.seed)
-    posters = decode_all(snapshot, (POSTER_HEIGHT, POSTER_WIDTH), request.work)
+    with ranks.leader_first():
+        posters = decode_all(snapshot, (POSTER_HEIGHT, POSTER_WIDTH), request.work)
     torch.manual_seed(request.seed)
     config = LstmCnnConfig(vocabulary_size=len(vocabulary), inputs=request.inputs)
     network = LstmCnn(config, embedding_matrix(vocabulary, vectors, seed=request.seed))
@@ -121,6 +123,9 @@ def train_lstm_cnn(request: TrainingRequest) -> str:
         stage="train lstm_cnn",
     )
     network.to(device).eval()
+
+    if ranks.rank() > 0:
+        return ""
 
     def logits(rows: Rows, inputs: InputSet) -> NDArray[np.float32]:
         given = ArticleSource(sequences, posters, overview="overview" in inputs, poster="poster" in inputs)

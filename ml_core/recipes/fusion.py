@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ml_core import ranks
 from ml_core.devices import choose_device
 from ml_core.features import FilmFeatures, film_features, state_sha256
 from ml_core.film_texts import FilmTexts
@@ -54,7 +55,9 @@ class Films:
     def of(cls, request: TrainingRequest) -> Films:
         """Open the snapshot, cut its texts into word pieces, decode its posters, load the encoders as they came."""
         snapshot = Snapshot.open(request.snapshot)
-        texts, posters = FilmTexts.of(snapshot), decode_all(snapshot, POSTER_SIZE, request.work)
+        texts = FilmTexts.of(snapshot)
+        with ranks.leader_first():
+            posters = decode_all(snapshot, POSTER_SIZE, request.work)
         return cls(
             request,
             snapshot,
@@ -67,17 +70,18 @@ class Films:
 
     def features(self, rows: Rows) -> FilmFeatures:
         """What the encoders, as they are now, make of those films."""
-        return film_features(
-            self.texts,
-            self.posters,
-            self.sentence,
-            self.image,
-            rows=rows,
-            snapshot_sha256=self.snapshot.sha256,
-            cache_dir=self.request.work,
-            device=self.device,
-            progress=self.request.progress,
-        )
+        with ranks.leader_first():
+            return film_features(
+                self.texts,
+                self.posters,
+                self.sentence,
+                self.image,
+                rows=rows,
+                snapshot_sha256=self.snapshot.sha256,
+                cache_dir=self.request.work,
+                device=self.device,
+                progress=self.request.progress,
+            )
 
     def rows(self, part: Part) -> Rows:
         """Rows of that part that have an input to be shown."""
@@ -107,7 +111,7 @@ def heads_config(request: TrainingRequest) -> FitConfig:
 
 
 def train_fusion(request: TrainingRequest) -> str:
-    """Train from a snapshot to an artifact; returns the artifact's SHA-256."""
+    """Train from a snapshot to an artifact; returns the artifact's SHA-256, or '' in a rank that does not lead."""
     films = Films.of(request)
     snapshot, sentence, image, tuned = films.snapshot, films.sentence, films.image, request.tune_epochs > 0
     encoders = {
@@ -140,6 +144,9 @@ def train_fusion(request: TrainingRequest) -> str:
         load_tuned(sentence, {name: tensor.half() for name, tensor in _layers(sentence).items()})
         load_tuned(image, {name: tensor.half() for name, tensor in image.state_dict().items()})
         features = films.features(np.sort(np.concatenate([val, films.rows("test")])))
+
+    if ranks.rank() > 0:
+        return ""
 
     def logits(rows: Rows, inputs: InputSet) -> NDArray[np.float32]:
         return fusion_logits(network, features, rows, inputs, device=films.device)
