@@ -35,7 +35,7 @@ def bare_films_a_second(predictor: Predictor, films: Sequence[FilmInput]) -> flo
         some = films[first : first + SLICE]
         has_poster = np.array([film.poster is not None for film in some])
         pixels = [decode_poster(film.poster, scorer.poster_size) for film in some if film.poster is not None]
-        texts = [FilmText(tidy(film.title), tidy(film.overview)) for film in some]
+        texts = [FilmText(tidy(film.title), tidy(film.overview), tidy(film.tagline)) for film in some]
         has_overview = np.array([bool(text.overview) for text in texts])
         has_text = np.array([bool(text.title or text.overview) for text in texts])
         text, poster = scorer.encode_texts(texts), scorer.encode_posters(pixels, has_poster)
@@ -52,9 +52,12 @@ def films_a_second(predictor: Predictor, films: Sequence[FilmInput]) -> float:
 
 def readable_films(snapshot: Snapshot, most: int) -> list[FilmInput]:
     """The first films of a snapshot's test part, overview and poster as they have them."""
-    titles, overviews = snapshot.texts("title"), snapshot.texts("overview")
+    titles, overviews, taglines = (snapshot.texts(name) for name in ("title", "overview", "tagline"))
     rows = snapshot.rows("test")[:most].tolist()
-    return [FilmInput(titles[row], overviews[row], poster=snapshot.poster_bytes(row)) for row in rows]
+    return [
+        FilmInput(titles[row], overviews[row], taglines[row], poster=snapshot.poster_bytes(row))
+        for row in rows
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
