@@ -14,7 +14,7 @@ from ledger.tasks import sweep, work
 from ledger.workers import live_workers
 from predictor import inference
 from predictor.models import Prediction, PredictionRun
-from tests.factories import make_film
+from tests.factories import make_film, make_prediction
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("champion")]
 
@@ -141,6 +141,12 @@ def test_the_command_waits_for_a_worker_and_shows_progress(start_worker, capsys)
     assert Prediction.objects.count() == 5
     live = live_workers(queue="predict")
     assert [worker.queues for worker in live] == [("predict",)]
+
+
+def test_the_command_says_so_where_every_film_has_its_prediction(champion, broker, capsys):
+    make_prediction(make_film(), champion)
+    call_command("predict", "--wait")
+    assert capsys.readouterr().out == "Every film has its prediction.\n"
 
 
 def test_the_command_says_that_the_broker_is_down(settings, tmp_path):
