@@ -45,11 +45,12 @@ class Command(BaseCommand):
             self.stdout.write(NO_WORKER)
 
     def _wait(self, run: PredictionRun) -> None:
-        start, told, shown = time.monotonic(), False, -1
+        start, before, told, shown = time.monotonic(), run.predicted, False, -1
         while run.state == PredictionRun.State.RUNNING:
             seconds = time.monotonic() - start
             if run.predicted != shown:
-                rate = f", {run.predicted / seconds:.0f} films/s" if run.predicted and seconds else ""
+                new = run.predicted - before  # the run may have been under way for long
+                rate = f", {new / seconds:.0f} films/s" if new and seconds else ""
                 self.stdout.write(f"  {run.predicted:,} of {run.total:,} films predicted{rate}")
                 self.stdout.flush()
                 shown = run.predicted
