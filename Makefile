@@ -29,7 +29,7 @@ check: install  ## format, lint, types, import contracts, migrations
 	$(TEST_ENV) GENRESITE_NO_SECRETS=1 $(RUN) $(BIN)/python manage.py makemigrations --check --dry-run
 
 manage: install  ## make manage ARGS="createsuperuser"
-	@$(RUN) sh -c 'SECRET_KEY=$${SECRET_KEY:-$$(cat var/secret_key)} HTTPS=$${HTTPS:-0} $(BIN)/python manage.py $(ARGS)'
+	@$(RUN) sh -c 'SECRET_KEY=$${SECRET_KEY:-$$(cat "$${GENRESITE_VAR:-var}/secret_key")} HTTPS=$${HTTPS:-0} $(BIN)/python manage.py $(ARGS)'
 
 lock: $(UV)  ## requirements.lock from pyproject.toml
 	$(UV) pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \

@@ -119,7 +119,7 @@ class ImportRunAdmin(ReadOnly):
         view = self.admin_site.admin_view(self.import_csv)
         return [path("import-csv/", view, name="catalog_importrun_import_csv"), *super().get_urls()]
 
-    @admin.display(description="read")
+    @admin.display(description="progress")
     def progress(self, run: ImportRun) -> str:
         """How far it is."""
         if run.total and run.state == ImportRun.State.RUNNING:

@@ -6,6 +6,7 @@ presentation attribute: the content security policy allows no inline style.
 
 from __future__ import annotations
 
+import unicodedata
 import zlib
 from dataclasses import dataclass
 
@@ -27,8 +28,10 @@ PALETTES = (
 MOTIFS = ("moon", "curtain", "beam", "horizon")
 WIDTH, HEIGHT = 200, 300
 _MARGIN = 18
-# Width of a letter of the serif face at size 1, generously.
-_LETTER = 0.54
+# Widths of letters at size 1, by kind: the widest of the kind in bold Palatino.
+_NARROW, _SMALL, _CAPITAL, _WIDE = 0.39, 0.61, 0.83, 1.0
+_NARROW_LETTERS = frozenset("fijlrtIJ .,:;!'’|()[]-·")
+_WIDE_LETTERS = frozenset("mMW&%@—…")
 _SIZES = (30, 26, 22, 19, 16, 14)
 _MAX_LINES = 6
 
@@ -72,25 +75,44 @@ def title_card(title: str, *, number: int) -> TitleCard:
 def _set_title(title: str) -> tuple[int, list[str]]:
     """The largest size at which the title fits, and its lines; cut with an ellipsis at the smallest."""
     for size in _SIZES:
-        room = int((WIDTH - 2 * _MARGIN) / (_LETTER * size))
+        room = (WIDTH - 2 * _MARGIN) / size
         lines = _broken(title.split(), room)
-        if len(lines) <= _MAX_LINES and all(len(line) <= room for line in lines):
+        if len(lines) <= _MAX_LINES and all(width(line) <= room for line in lines):
             return size, lines
     lines = [piece for line in lines for piece in _cut(line, room)]
     if len(lines) > _MAX_LINES:
-        lines = [*lines[: _MAX_LINES - 1], lines[_MAX_LINES - 1][: room - 1].rstrip() + "…"]
+        last = _cut(lines[_MAX_LINES - 1], room - _WIDE)[0]
+        lines = [*lines[: _MAX_LINES - 1], last.rstrip() + "…"]
     return _SIZES[-1], lines
 
 
-def _broken(words: list[str], room: int) -> list[str]:
+def width(text: str) -> float:
+    """How wide a text is at size 1, rather too much than too little."""
+    return sum(map(_letter_width, text))
+
+
+def _letter_width(letter: str) -> float:
+    if letter in _NARROW_LETTERS or unicodedata.combining(letter):
+        return _NARROW
+    if letter in _WIDE_LETTERS or unicodedata.east_asian_width(letter) in "WF":
+        return _WIDE
+    return _CAPITAL if letter.isupper() else _SMALL
+
+
+def _broken(words: list[str], room: float) -> list[str]:
     lines: list[str] = []
     for word in words:
-        if lines and len(lines[-1]) + 1 + len(word) <= room:
+        if lines and width(f"{lines[-1]} {word}") <= room:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
     return lines
 
 
-def _cut(line: str, room: int) -> list[str]:
-    return [line[start : start + room] for start in range(0, len(line), room)]
+def _cut(line: str, room: float) -> list[str]:
+    pieces = [""]
+    for letter in line:
+        if pieces[-1] and width(pieces[-1] + letter) > room:
+            pieces.append("")
+        pieces[-1] += letter
+    return pieces

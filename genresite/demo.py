@@ -28,6 +28,7 @@ from genresite.embedded import PROJECT, var_folder
 # A process that dies is started again, ever more slowly: one that cannot live must not eat the machine.
 RESTART_SECONDS = (1, 2, 5, 15, 60)
 START_SECONDS = 90.0
+LIFELINE = str(PROJECT / "genresite" / "lifeline.py")
 
 
 class DemoError(RuntimeError):
@@ -83,18 +84,28 @@ def require_free(port: int) -> None:
 
 
 def manage(*arguments: str, quiet: bool = False, **extra: str) -> None:
-    """Run a management command; its output, which shows progress, goes to the terminal."""
-    done = subprocess.run(
-        [sys.executable, str(PROJECT / "manage.py"), *arguments],
+    """Run a management command; its output, which shows progress, goes to the terminal.
+
+    It ends with us, however we end: an import that went on alone would meet that of the next run.
+    """
+    with subprocess.Popen(
+        [sys.executable, LIFELINE, sys.executable, str(PROJECT / "manage.py"), *arguments],
         env={"LOG_LEVEL": "WARNING"} | os.environ | extra,  # its progress is for reading, its log is not
         cwd=PROJECT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.STDOUT if quiet else None,
-        check=False,
-    )
-    if done.returncode:
-        output = (done.stdout or b"").decode(errors="replace")
-        raise DemoError(f"manage.py {' '.join(arguments)} failed (exit status {done.returncode}).\n{output}")
+    ) as process:
+        try:
+            output = process.stdout.read() if process.stdout else b""
+            status = process.wait()
+        finally:
+            if process.stdin:
+                process.stdin.close()
+    if status:
+        raise DemoError(
+            f"manage.py {' '.join(arguments)} failed (exit status {status}).\n{output.decode(errors='replace')}"
+        )
 
 
 def prepare(var: Path, films: Path | None) -> str:
@@ -174,7 +185,7 @@ class Child:
         if self._output is None:
             self._output = self.log.open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, str(PROJECT / "genresite" / "lifeline.py"), *self.command],
+            [sys.executable, LIFELINE, *self.command],
             cwd=PROJECT,
             stdin=subprocess.PIPE,
             stdout=self._output,

@@ -39,7 +39,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 HTTPS = env.bool("HTTPS", default=not TESTING)
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "genresite.apps.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -58,7 +58,7 @@ INSTALLED_APPS = [
     "ledger",
     "catalog",
     "predictor",
-    "genresite",
+    "genresite.apps.GenresiteConfig",
 ]
 
 MIDDLEWARE = [

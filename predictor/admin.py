@@ -11,6 +11,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from knox.models import AuthToken
 
 from ledger.broker import BrokerUnavailableError, require_broker
 from ledger.workers import live_workers
@@ -28,6 +29,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never by hand."""
         return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """For actions on the list; a single row is there to be looked at."""
+        return super().has_change_permission(request, obj) and obj is None
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """All of them."""
@@ -97,7 +102,8 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         except BrokerUnavailableError as error:
             self.message_user(request, f"No prediction was started. {error}", messages.ERROR)
             return
-        self.message_user(request, f"Run {run.pk} of {version}: {run.total} films to predict.")
+        films = "1 film" if run.total == 1 else f"{run.total:,} films"
+        self.message_user(request, f"Run {run.pk} of {version}: {films} to predict.")
         if nobody and run.state == PredictionRun.State.RUNNING:
             self.message_user(
                 request, "No prediction worker is running; the run waits for one.", messages.WARNING
@@ -131,3 +137,21 @@ class PredictionRunAdmin(ReadOnlyAdmin):
                 f"Run {run.pk} is cancelled." if stopped else f"Run {run.pk} had ended already.",
                 messages.SUCCESS if stopped else messages.WARNING,
             )
+
+
+# In place of knox's own, which lists hashes and makes tokens for others that need never expire.
+admin.site.unregister(AuthToken)
+
+
+@admin.register(AuthToken)
+class TokenAdmin(ReadOnlyAdmin):
+    """Tokens, to see whose there are and to revoke them. Their owners issue them."""
+
+    list_display = ("token_key", "user", "created", "expiry")
+    list_select_related = ("user",)
+    search_fields = ("=token_key", "=user__username")
+    fields = ("token_key", "user", "created", "expiry")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Deleting a token revokes it."""
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)

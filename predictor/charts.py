@@ -15,8 +15,10 @@ from typing import Any
 from django.core.cache import cache
 
 # Of the drawing code: a change of it makes new files.
-DRAWING = "1"
+DRAWING = "2"
 CACHE_SECONDS = 24 * 3600
+# Shares at which a scheme's ramp has its three colours.
+RAMP_SHARES = (0.0, 0.35, 0.8)
 WIDTHS = {"wide": 620, "narrow": 300}
 
 
@@ -29,6 +31,9 @@ class Scheme:
     line: str
     accent: str
     ramp: tuple[str, str, str]
+    # Numbers on the ramp: what reads on its beginning, what on its end, and the share (0 to 1) from which the latter.
+    numbers: tuple[str, str]
+    numbers_turn: float
 
 
 SCHEMES = {
@@ -38,6 +43,8 @@ SCHEMES = {
         line="#e0d9cd",
         accent="#9c1f30",
         ramp=("#fbf4ec", "#d98b7c", "#7c1423"),
+        numbers=("#000000", "#ffffff"),
+        numbers_turn=0.53,
     ),
     "dark": Scheme(
         ink="#f2ede4",
@@ -45,6 +52,8 @@ SCHEMES = {
         line="#37322d",
         accent="#f0938b",
         ramp=("#221e1c", "#8a4a48", "#f8b4ad"),
+        numbers=("#ffffff", "#000000"),
+        numbers_turn=0.455,
     ),
 }
 # Fonts of one width, so that what is measured on the server fits in the visitor's browser.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from catalog.exploration import LAST_BIN_WORDS, WORDS_PER_BIN, Exploration
-from predictor.charts import Chart, Scheme, columns, flat_bars, rows
+from predictor.charts import RAMP_SHARES, Chart, Scheme, columns, flat_bars, rows
 
 MAX_LANGUAGES = 14
 
@@ -65,7 +65,7 @@ def _together(exploration: Exploration) -> Chart:
         cells = base.mark_rect(cornerRadius=1).encode(
             color=alt.Color(
                 "share:Q",
-                scale=alt.Scale(range=list(scheme.ramp), domain=[0, 0.35, 0.8], clamp=True),
+                scale=alt.Scale(range=list(scheme.ramp), domain=list(RAMP_SHARES), clamp=True),
                 legend=None,
             )
         )
@@ -81,10 +81,13 @@ def _together(exploration: Exploration) -> Chart:
                 y=alt.Y("row:N", sort=names, title=None, axis=alt.Axis(labelFontSize=9)),
             )
             return dict(small.properties(**size).to_dict())
-        # On the pale half of the ramp the ink reads, on the other half the paper does.
         written = base.mark_text(fontSize=11).encode(
             text=alt.Text("share:Q", format=".0%"),
-            color=alt.condition("datum.share > 0.42", alt.value(scheme.ramp[0]), alt.value(scheme.ink)),
+            color=alt.condition(
+                f"datum.share >= {scheme.numbers_turn}",
+                alt.value(scheme.numbers[1]),
+                alt.value(scheme.numbers[0]),
+            ),
             opacity=alt.condition("datum.share >= 0.045", alt.value(1), alt.value(0)),
         )
         return dict((cells + written).properties(**size).to_dict())

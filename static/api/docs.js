@@ -10,11 +10,18 @@ const addToken = (request) => {
   return request;
 };
 
+// Swagger UI has a dark scheme, but does not ask the browser whether one is wanted.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", follow);
+follow();
+
 SwaggerUIBundle({
   url: document.getElementById("swagger-ui").dataset.schema,
   dom_id: "#swagger-ui",
   presets: [SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",
   deepLinking: true,
+  defaultModelsExpandDepth: 0,
   requestInterceptor: addToken,
 });

@@ -31,3 +31,12 @@ def test_it_renders_every_operation_asks_nothing_of_anybody_else_and_breaks_no_r
     page.wait_for_selector("#operations-predictions-predict .execute")
     assert page.locator(".opblock").count() == 12
     assert not elsewhere
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_is_dark_where_dark_pages_are_wanted(open_page: Callable[..., Any], dark: bool) -> None:
+    page = open_page("/api/v1/docs/", dark=dark)
+    page.wait_for_selector(".swagger-ui .opblock", timeout=60_000)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    light = sum(int(part) for part in ground.strip("rgb()").split(",")) / 3
+    assert (light < 64) is dark

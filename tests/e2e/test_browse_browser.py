@@ -10,6 +10,7 @@ import pytest
 from django.core.cache import cache
 from playwright.sync_api import expect
 
+from ledger.workers import say_alive
 from predictor.browsing import PAGE_SIZE
 from tests.factories import make_film, make_poster, make_prediction, make_version
 
@@ -131,3 +132,35 @@ def test_charts_are_drawn_for_the_scheme_and_the_width(
         assert drawn in source
         assert natural > 100
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_lettering_of_title_cards_stays_on_them(live_server: Any, open_page: OpenPage, width: int) -> None:
+    cache.clear()
+    for title in ("KPop Demon Hunters", "WALL·E", "MMMM WWWW", "The Lord of the Rings", "千と千尋の神隠し"):
+        make_film(title=title, genres=["Drama"])
+    page = open_page("/", width=width)
+    ends = page.locator(".art__lettering text").evaluate_all("""texts => texts.map(text => {
+        const card = text.ownerSVGElement.getBoundingClientRect(), line = text.getBoundingClientRect();
+        return (line.right - card.left) / card.width })""")
+    assert len(ends) >= 5
+    assert max(ends) <= 0.97
+
+
+def test_a_button_of_the_filters_is_one_line_high(films: None, open_page: OpenPage) -> None:
+    page = open_page("/")
+    heights = page.locator(".filters__buttons > *").evaluate_all("them => them.map(one => one.offsetHeight)")
+    assert max(heights) < 48
+
+
+def test_the_ledger_in_the_admin_does_not_overflow_a_phone(
+    live_server: Any, open_page: OpenPage, broker: Any, django_user_model: Any, client: Any
+) -> None:
+    say_alive(name="predict@a-machine-with-a-long-name.example", queues=["predict"])
+    client.force_login(django_user_model.objects.create_superuser("boss"))
+    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
+    page = open_page(
+        "/admin/ledger/workchunk/", width=390, storage_state={"cookies": [cookie], "origins": []}
+    )
+    assert page.get_by_text("Heard of").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -295,3 +295,51 @@ def test_no_other_site_may_read_the_api(client):
 def test_odd_methods_are_refused(method, client):
     for path in ("/", "/api/v1/films/", "/healthz", "/admin/", "/media/x"):
         assert client.generic(method, path).status_code in {302, 400, 403, 404, 405, 501}, path
+
+
+@pytest.fixture
+def boss(client):
+    client.force_login(User.objects.create_superuser("boss"))
+    return client
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/admin/catalog/importrun/?state__exact=%00",
+        "/admin/ledger/workchunk/?state__exact=%00",
+        "/admin/catalog/film/?q=%00",
+        "/admin/autocomplete/?term=%00&app_label=predictor&model_name=prediction&field_name=film",
+    ],
+)
+def test_no_nul_character_reaches_the_database_by_the_admin(address, boss):
+    assert boss.get(address).status_code == 400
+
+
+@pytest.mark.parametrize("key", ["abc", "\x00", "1 OR 1=1", ""])
+def test_a_selection_that_names_no_row_is_refused_by_the_admin(key, boss, films):
+    answer = boss.post("/admin/catalog/film/", {"action": "delete_selected", "_selected_action": key})
+    assert answer.status_code == 400
+    assert Film.objects.count() == len(films)
+
+
+def test_the_admin_has_no_door_of_its_own_for_guessing_passwords(client, broker):
+    User.objects.create_superuser("boss", password="a long enough password")
+    arrived = client.get("/admin/", follow=True)
+    assert arrived.redirect_chain[-1][0] == "/login/?next=/admin/"
+    guess = {"username": "boss", "password": "a long enough password", "next": "/admin/"}
+    assert client.post("/admin/login/", guess)["Location"].startswith("/login/?next=")
+    assert client.get("/admin/").status_code == 302, "the admin's address logged somebody in"
+    answer = client.post("/login/", guess)
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+    assert client.get("/admin/").status_code == 200
+
+
+@pytest.mark.parametrize("key", ["\x00", "\x00" * 15, "'", "x" * 5000])
+def test_a_key_that_no_token_has_revokes_nothing(key, client):
+    user = User.objects.create_user("ada")
+    AuthToken.objects.create(user=user)
+    client.force_login(user)
+    assert client.post("/tokens/revoke/", {"key": key}).status_code == 302
+    assert client.delete(f"/api/v1/me/tokens/{quote(key, safe='')}/").status_code in {403, 404, 414}
+    assert AuthToken.objects.count() == 1

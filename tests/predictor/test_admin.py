@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
+from knox.models import AuthToken
 
 from ledger.models import WorkChunk
 from ledger.workers import say_alive
@@ -90,7 +91,7 @@ def test_nothing_happens_on_get(admin_client, champion, other_artifact):
 def test_predicting_now_says_when_no_worker_runs(admin_client, champion, broker):
     make_film()
     answer = act(admin_client, VERSIONS, "predict_now", champion).content.decode()
-    assert "1 films to predict" in answer
+    assert "1 film to predict" in answer
     assert "No prediction worker is running" in answer
 
 
@@ -126,3 +127,27 @@ def test_the_ledger_shows_chunks_and_who_is_alive(admin_client, champion, broker
     chunk = WorkChunk.objects.get()
     assert admin_client.get(reverse("admin:ledger_workchunk_change", args=[chunk.pk])).status_code == 200
     assert admin_client.get(reverse("admin:ledger_workchunk_delete", args=[chunk.pk])).status_code == 403
+
+
+@pytest.mark.parametrize("model", ["modelversion", "predictionrun"])
+def test_what_only_services_write_is_shown_without_a_way_to_save_it(model, admin_client, champion):
+    make_film()
+    row = {"modelversion": champion, "predictionrun": inference.start_run()}[model]
+    address = reverse(f"admin:predictor_{model}_change", args=[row.pk])
+    page = admin_client.get(address)
+    assert page.status_code == 200
+    assert b'name="_save"' not in page.content
+    assert admin_client.post(address, {"name": "other", "state": "done"}).status_code == 403
+
+
+def test_an_admin_sees_and_revokes_tokens_but_makes_none(admin_client):
+    token, secret = AuthToken.objects.create(user=User.objects.create_user("ada"))
+    listed = admin_client.get(reverse("admin:knox_authtoken_changelist")).content.decode()
+    assert token.token_key in listed
+    assert "ada" in listed
+    assert admin_client.get(reverse("admin:knox_authtoken_add")).status_code == 403
+    shown = admin_client.get(reverse("admin:knox_authtoken_change", args=[token.pk])).content.decode()
+    assert f">{token.digest}" not in listed
+    assert secret not in listed + shown
+    admin_client.post(reverse("admin:knox_authtoken_delete", args=[token.pk]), {"post": "yes"})
+    assert not AuthToken.objects.exists()

@@ -13,8 +13,9 @@ from ledger.models import WorkChunk
 from ledger.tasks import sweep, work
 from ledger.workers import live_workers
 from predictor import inference
+from predictor.management.commands import predict
 from predictor.models import Prediction, PredictionRun
-from tests.factories import make_film
+from tests.factories import make_film, make_prediction
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("champion")]
 
@@ -141,6 +142,28 @@ def test_the_command_waits_for_a_worker_and_shows_progress(start_worker, capsys)
     assert Prediction.objects.count() == 5
     live = live_workers(queue="predict")
     assert [worker.queues for worker in live] == [("predict",)]
+
+
+def test_the_rate_shown_is_of_what_was_predicted_since_the_command_looks(broker, capsys, monkeypatch):
+    for _ in range(5):
+        make_film()
+    run = inference.start_run()
+    PredictionRun.objects.filter(pk=run.pk).update(predicted=3)
+    monkeypatch.setattr(
+        predict.time,
+        "sleep",
+        lambda _: PredictionRun.objects.update(predicted=5, state=PredictionRun.State.DONE),
+    )
+    call_command("predict", "--wait")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "  3 of 5 films predicted"
+    assert lines[-1] == "Done: 5 films predicted."
+
+
+def test_the_command_says_so_where_every_film_has_its_prediction(champion, broker, capsys):
+    make_prediction(make_film(), champion)
+    call_command("predict", "--wait")
+    assert capsys.readouterr().out == "Every film has its prediction.\n"
 
 
 def test_the_command_says_that_the_broker_is_down(settings, tmp_path):

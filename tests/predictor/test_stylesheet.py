@@ -7,6 +7,7 @@ import re
 import pytest
 from django.conf import settings
 
+from predictor.charts import RAMP_SHARES, SCHEMES, Scheme
 from tests.catalog.contrast import contrast
 
 STYLESHEET = (settings.BASE_DIR / "static" / "css" / "style.css").read_text()
@@ -47,3 +48,22 @@ def test_templates_and_scripts_keep_style_out_of_the_page() -> None:
     for template in (settings.BASE_DIR / "templates").rglob("*.html"):
         text = template.read_text()
         assert not re.search(r"\sstyle=|<style|\son\w+=|<script>(?!\s*$)", text), template
+
+
+def on_ramp(scheme: Scheme, share: float) -> str:
+    """The colour of a share, between those of the ramp, as Vega draws it."""
+    first = 0 if share <= RAMP_SHARES[1] else 1
+    low, high = RAMP_SHARES[first : first + 2]
+    part = (share - low) / (high - low)
+    one, other = (
+        [int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in scheme.ramp[first : first + 2]
+    )
+    return "#" + "".join(f"{round(a + (b - a) * part):02x}" for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("percent", range(81))
+def test_numbers_read_on_every_colour_of_a_charts_ramp(scheme: str, percent: int) -> None:
+    colours = SCHEMES[scheme]
+    number = colours.numbers[percent / 100 >= colours.numbers_turn]
+    assert contrast(number, on_ramp(colours, percent / 100)) >= 4.5

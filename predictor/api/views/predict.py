@@ -47,7 +47,7 @@ class PredictView(ApiView):
         """Genres of a film that need not be in the catalog, from title, overview, tagline and poster.
 
         At least one of title, overview and poster is needed. Open to all; anonymous clients are limited by address, users
-        by account and much less.
+        by account, and much less strictly.
         """
         film = _film(request)
         try:

@@ -35,19 +35,23 @@ class Command(BaseCommand):
             run = inference.start_run(version=version)
         except (BrokerUnavailableError, inference.NoChampionError) as error:
             raise CommandError(f"{error}") from error
-        self.stdout.write(f"Prediction run {run.pk}: {run.total} films with version {run.version_id}.")
+        if not run.total:
+            self.stdout.write("Every film has its prediction.")
+            return
+        self.stdout.write(f"Prediction run {run.pk}: {run.total:,} films with version {run.version_id}.")
         if wait:
             self._wait(run)
         elif run.state == PredictionRun.State.RUNNING and not _worker():
             self.stdout.write(NO_WORKER)
 
     def _wait(self, run: PredictionRun) -> None:
-        start, told, shown = time.monotonic(), False, -1
+        start, before, told, shown = time.monotonic(), run.predicted, False, -1
         while run.state == PredictionRun.State.RUNNING:
             seconds = time.monotonic() - start
             if run.predicted != shown:
-                rate = f", {run.predicted / seconds:.0f} films/s" if run.predicted and seconds else ""
-                self.stdout.write(f"  {run.predicted} of {run.total} films predicted{rate}")
+                new = run.predicted - before  # the run may have been under way for long
+                rate = f", {new / seconds:.0f} films/s" if new and seconds else ""
+                self.stdout.write(f"  {run.predicted:,} of {run.total:,} films predicted{rate}")
                 self.stdout.flush()
                 shown = run.predicted
             if not told and not run.predicted and seconds > PATIENCE_SECONDS and not _worker():
@@ -57,7 +61,7 @@ class Command(BaseCommand):
             run.refresh_from_db()
         if run.state != PredictionRun.State.DONE:
             raise CommandError(f"Prediction run {run.pk} is {run.state}: {run.reason}")
-        self.stdout.write(f"Done: {run.predicted} films predicted.")
+        self.stdout.write(f"Done: {run.predicted:,} films predicted.")
 
 
 NO_WORKER = (
