@@ -14,41 +14,12 @@ from typing import Any
 
 from django.core.cache import cache
 
+from ml_core.drawing import SCHEMES, Scheme, to_svg
+
 # Of the drawing code: a change of it makes new files.
 DRAWING = "1"
 CACHE_SECONDS = 24 * 3600
 WIDTHS = {"wide": 620, "narrow": 300}
-
-
-@dataclass(frozen=True, slots=True)
-class Scheme:
-    """The colours of charts, as the stylesheet has them."""
-
-    ink: str
-    soft: str
-    line: str
-    accent: str
-    ramp: tuple[str, str, str]
-
-
-SCHEMES = {
-    "light": Scheme(
-        ink="#1d1a16",
-        soft="#5d564b",
-        line="#e0d9cd",
-        accent="#9c1f30",
-        ramp=("#fbf4ec", "#d98b7c", "#7c1423"),
-    ),
-    "dark": Scheme(
-        ink="#f2ede4",
-        soft="#b9b0a2",
-        line="#37322d",
-        accent="#f0938b",
-        ramp=("#221e1c", "#8a4a48", "#f8b4ad"),
-    ),
-}
-# Fonts of one width, so that what is measured on the server fits in the visitor's browser.
-_FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,82 +51,6 @@ def svg(chart: Chart, *, scheme: str, width: str) -> str:
     known = cache.get(key)
     if isinstance(known, str):
         return known
-    # Some 60 MB and most of a second at first use: only where a chart is drawn.
-    import vl_convert
-
-    look = _look(SCHEMES[scheme])
-    drawn: str = vl_convert.vegalite_to_svg(chart.draw(SCHEMES[scheme], WIDTHS[width]) | {"config": look})
+    drawn = to_svg(chart.draw(SCHEMES[scheme], WIDTHS[width]), SCHEMES[scheme])
     cache.set(key, drawn, CACHE_SECONDS)
     return drawn
-
-
-def _look(scheme: Scheme) -> dict[str, Any]:
-    text = {"labelFont": _FONT, "titleFont": _FONT, "labelColor": scheme.ink, "titleColor": scheme.soft}
-    return {
-        "background": "transparent",
-        "padding": {"left": 8, "right": 8, "top": 4, "bottom": 4},
-        "font": _FONT,
-        "view": {"stroke": None},
-        "axis": text
-        | {
-            "labelFontSize": 12,
-            "titleFontSize": 12,
-            "titleFontWeight": 400,
-            "domain": False,
-            "ticks": False,
-            "gridColor": scheme.line,
-            "labelPadding": 6,
-            "labelLimit": 160,
-        },
-        "legend": text | {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 400},
-        "bar": {"fill": scheme.accent},
-        "text": {"font": _FONT, "fontSize": 12, "fill": scheme.ink},
-    }
-
-
-def rows(**columns: list[Any]) -> Any:
-    """Columns of equal length as Vega-Lite's data."""
-    import altair as alt
-
-    names = list(columns)
-    return alt.Data(  # type: ignore[no-untyped-call]
-        values=[dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    )
-
-
-def flat_bars(names: list[str], values: list[float], shown: list[str], width: int) -> dict[str, Any]:
-    """Horizontal bars in the given order, with the number at the end of each."""
-    import altair as alt
-
-    room = max(values, default=1) * (1.22 if width < 400 else 1.12) or 1
-    base = alt.Chart(rows(name=names, value=values, shown=shown)).encode(
-        y=alt.Y("name:N", sort=None, title=None),
-        x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, room], nice=False)),
-    )
-    bars = base.mark_bar(height=14, cornerRadiusEnd=2)
-    ends = base.mark_text(align="left", dx=5).encode(text="shown:N")
-    return dict((bars + ends).properties(width=width - 110, height={"step": 23}).to_dict())
-
-
-def columns(names: list[str], values: list[int], width: int, *, title: str, every: int = 1) -> dict[str, Any]:
-    """Vertical bars in the given order; every n-th is named."""
-    import altair as alt
-
-    named = names[::every]
-    chart = (
-        alt.Chart(rows(name=names, value=values))
-        .mark_bar(cornerRadiusEnd=2)
-        .encode(
-            x=alt.X(
-                "name:O",
-                sort=None,
-                title=title,
-                axis=alt.Axis(values=named, labelAngle=0, grid=False),
-                scale=alt.Scale(paddingInner=0.16, paddingOuter=0.1),
-            ),
-            y=alt.Y(
-                "value:Q", title="films", axis=alt.Axis(tickCount=5, format="~s" if width < 400 else ",d")
-            ),
-        )
-    )
-    return dict(chart.properties(width=width - 60, height=260).to_dict())

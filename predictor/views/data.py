@@ -7,7 +7,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from catalog.exploration import explore
-from predictor.charts import SCHEMES, WIDTHS, svg
+from ml_core.drawing import SCHEMES
+from predictor.charts import WIDTHS, svg
 from predictor.data_charts import charts_of
 
 # The address has the digest of what is drawn, so that the file at it never changes.
