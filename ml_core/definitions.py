@@ -44,5 +44,6 @@ BASELINES = (
 )
 SLICES = (
     "In a slice macro averages (mAP among them) are over the genres that at least 10 of its films have and at least 10 have"
-    " not, so those of different slices are over different genres. On fewer than 50 films nothing is told."
+    " not, so those of different slices are over different genres. On fewer than 50 films nothing is told. The films of a genre are picked by what is true of them, so"
+    " there is no ECE by genre here: that of a genre's own probabilities is in the table by genre."
 )

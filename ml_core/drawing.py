@@ -169,7 +169,7 @@ def _look(scheme: Scheme, background: str) -> dict[str, Any]:
             "labelPadding": 6,
             "labelLimit": 160,
         },
-        "header": text | {"labelFontSize": 12, "titleFontSize": 12},
+        "header": text | {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 400},
         "legend": text | {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 400},
         "bar": {"fill": scheme.accent},
         "line": {"stroke": scheme.accent},

@@ -186,7 +186,7 @@ def _small_multiples(
             "datum.kind === 'point'"
         ),
     ).properties(width=side, height=side)
-    header = alt.Header(title=f"{x} → , {y} ↑", labelFontSize=12 if wide else 9, labelPadding=3)
+    header = alt.Header(title=f"across: {x}, up: {y}", labelFontSize=12 if wide else 9, labelPadding=3)
     chart = layers.facet(
         facet=alt.Facet("panel:N", sort=[panel.title for panel in panels], header=header),
         columns=6 if wide else 3,

@@ -270,7 +270,8 @@ def _slice_rows(kind: str, entries: Sequence[Report]) -> Iterable[Sequence[str]]
         if figures is None:
             yield (entry["name"], f"{entry['films']:,}", "too few films", *("" for _ in HEADLINES))
         else:
-            cells = (_cell(figures[figure]["value"], figures[figure]) for figure in HEADLINES)
+            found = [figures.get(figure, {"value": None}) for figure in HEADLINES]
+            cells = (_cell(one["value"], one) for one in found)
             yield (entry["name"], f"{entry['films']:,}", str(entry["macro_labels"]), *cells)
 
 

@@ -70,7 +70,7 @@ def slices(
 
     ``films`` are the places of the judged films in ``facts``, one for each row of the arrays, which have shape
     ``(n, 18)``. A slice has ``name``, ``films``, ``figures`` (each with ``value``, ``low`` and ``high``, see
-    ``WeightedFigures.headline``) and ``macro_labels``, over how many labels its macro averages are; ``figures`` is None
+    ``WeightedFigures.headline``; by genre without the calibration error) and ``macro_labels``, over how many labels its macro averages are; ``figures`` is None
     on fewer than ``FEWEST_FILMS`` films. A kind of slice that does not part these films (all of them have the same
     inputs) is left out.
     """
@@ -78,6 +78,10 @@ def slices(
         kind: [_slice(name, mask, probabilities, predicted, labels) for name, mask in parts]
         for kind, parts in _parts(np.asarray(labels) > 0, films, facts).items()
     }
+    for entry in found["genre"]:
+        # Films picked by what is true of them: that is not what a probability promises anything about.
+        if entry["figures"] is not None:
+            del entry["figures"]["expected_calibration_error"]
     return {kind: entries for kind, entries in found.items() if len(entries) > 1}
 
 

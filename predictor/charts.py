@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,9 +24,10 @@ WIDTHS = {"wide": 620, "narrow": 300}
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart of the data page: its words, its numbers as a table, and how to draw it.
+    """A chart of a page: its words, its numbers as a table, and how to draw it.
 
-    ``draw(scheme, width)`` returns a Vega-Lite specification without the general look; ``width`` in pixels.
+    ``draw(scheme, width)`` returns a Vega-Lite specification without the general look; ``width`` in pixels. ``drawn`` are
+    numbers of the drawing that the table does not have. A ``wide`` chart takes the page's whole width.
     """
 
     name: str
@@ -35,11 +36,32 @@ class Chart:
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     draw: Callable[[Scheme, int], dict[str, Any]]
+    drawn: Any = None
+    wide: bool = False
 
     def digest(self) -> str:
         """Changes when the numbers or the drawing do."""
-        drawn = json.dumps([DRAWING, self.name, self.rows], ensure_ascii=False)
+        drawn = json.dumps([DRAWING, self.name, self.rows, self.drawn], ensure_ascii=False)
         return hashlib.sha256(drawn.encode()).hexdigest()[:16]
+
+
+def with_addresses(
+    charts: Iterable[Chart], address: Callable[[str, str, str], str]
+) -> list[dict[str, Chart | str]]:
+    """Charts as the template `predictor/chart.html` takes them: with the addresses of their four drawings.
+
+    ``address(name, scheme, width)`` is where a drawing is; what is drawn is told by the query, so that it can be kept.
+    """
+    return [
+        {"chart": chart}
+        | {
+            f"{scheme}_{width}": f"{address(chart.name, scheme, width)}?v={digest}"
+            for scheme in SCHEMES
+            for width in WIDTHS
+        }
+        for chart in charts
+        for digest in [chart.digest()]
+    ]
 
 
 def svg(chart: Chart, *, scheme: str, width: str) -> str:

@@ -70,6 +70,7 @@ def _together(exploration: Exploration) -> Chart:
             for i, (name, line) in enumerate(zip(names, exploration.together, strict=True))
         ],
         draw=lambda scheme, width: heat_map(names, square, scheme, width, domain=(0.35, 0.8)),
+        wide=True,
     )
 
 
