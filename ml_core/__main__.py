@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from ml_core.artifact import ArtifactDescription, ArtifactError
-from ml_core.inputs import INPUT_SETS
 from ml_core.labels import LABEL_NAMES, LABELS
 from ml_core.networks import NETWORKS
 from ml_core.snapshot import SnapshotError
@@ -71,12 +70,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_ablate(commands.add_parser("ablate", help="train the variants of the ablation table and print it"))
 
-    evaluate = commands.add_parser("evaluate", help="judge an artifact on a part of a snapshot")
+    evaluate = commands.add_parser(
+        "evaluate", help="judge an artifact on a part of a snapshot and write a report"
+    )
     evaluate.add_argument("artifact", type=Path)
     evaluate.add_argument("snapshot", type=Path)
     evaluate.add_argument("--part", choices=("val", "test"), default="test")
-    evaluate.add_argument("--output", type=Path, help="write the figures as JSON to this file")
+    evaluate.add_argument(
+        "--output",
+        type=Path,
+        help="folder for metrics.json and report.md with its pictures; by default <artifact>.evaluation",
+    )
     evaluate.add_argument("--device")
+    evaluate.add_argument(
+        "--threads", type=_positive, help="of the CPU; figures repeat exactly for the same number"
+    )
     evaluate.set_defaults(run=_evaluate)
 
     predict = commands.add_parser("predict", help="predict the genres of one film")
@@ -291,24 +299,25 @@ def _end_with_standard_input() -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from ml_core.judging import judge
+    from ml_core.recipes.running import set_threads
+    from ml_core.report import headline_table, write_report
+    from ml_core.snapshot import Snapshot
 
-    report = judge(options.artifact, options.snapshot, part=options.part, device=options.device)
-    if options.output is not None:
-        options.output.write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
-    print(
-        f"{'inputs shown':<16} {'films':>6} {'ROC AUC':>8} {'mAP':>6} {'micro':>6} {'macro':>6} {'samples':>7} {'ECE':>6}"
+    set_threads(options.threads)
+    # An artifact holds its own files and no others, so the report stands beside it.
+    artifact = options.artifact.resolve()
+    folder = options.output or artifact.with_name(f"{artifact.name}.evaluation")
+    description = ArtifactDescription.read(artifact)
+    reports = judge(artifact, options.snapshot, part=options.part, device=options.device)
+    write_report(
+        folder,
+        description=description,
+        snapshot=Snapshot.open(options.snapshot),
+        part=options.part,
+        reports=reports,
     )
-    for name in INPUT_SETS:
-        if name in report:
-            row = report[name]
-            figures = [row["macro_roc_auc"], row["mean_average_precision"]]
-            figures += [row["f1"][average] for average in ("micro", "macro", "samples")]
-            figures.append(row["expected_calibration_error"])
-            cells = ["-" if value is None else f"{value:.4f}" for value in figures]
-            print(
-                f"{name:<16} {row['films']:>6} {cells[0]:>8} {cells[1]:>6} "
-                + " ".join(f"{c:>6}" for c in cells[2:])
-            )
+    print(headline_table(reports))
+    print(f"Report: {folder / 'report.md'}")
 
 
 def _predict(options: argparse.Namespace) -> None:

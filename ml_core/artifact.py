@@ -141,7 +141,8 @@ def write_artifact(
     save_file({name: np.ascontiguousarray(value) for name, value in weights.items()}, aside / WEIGHTS_FILE)
     contents: dict[str, bytes] = {
         "config.json": _as_json({"format_version": FORMAT_VERSION, **config}),
-        "metrics.json": _as_json(metrics),
+        # Curves and slices make for many numbers: on lines of their own they would take three times the room.
+        "metrics.json": _as_json(metrics, None),
         "films.json.gz": gzip.compress(
             _as_json({part: sorted(films[part]) for part in PARTS}, None), mtime=0
         ),

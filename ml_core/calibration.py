@@ -169,12 +169,18 @@ def calibration_from_json(saved: Mapping[str, Any]) -> TemperatureCalibration | 
 
 
 def negative_log_likelihood(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Mean binary cross-entropy over all films and labels, the logarithms bounded by -100 as in ``torch.nn.BCELoss``."""
+    """Mean binary cross-entropy over all films and labels (see ``label_losses``)."""
+    return float(label_losses(probabilities, labels).mean())
+
+
+def label_losses(probabilities: NDArray[Any], labels: NDArray[Any]) -> Matrix:
+    """Binary cross-entropy of each film and label, the logarithms bounded by -100 as in ``torch.nn.BCELoss``."""
     p = np.asarray(probabilities, dtype=np.float64)
     y = np.asarray(labels, dtype=np.float64)
     with np.errstate(divide="ignore"):
         yes, no = np.maximum(np.log(p), -100.0), np.maximum(np.log1p(-p), -100.0)
-    return float(-(y * yes + (1 - y) * no).mean())
+    losses: Matrix = -(y * yes + (1 - y) * no)
+    return losses
 
 
 def _with_imagined_films(z: Matrix, y: Matrix) -> tuple[Matrix, Matrix, Matrix]:

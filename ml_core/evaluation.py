@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_core.calibration import negative_log_likelihood
+from ml_core.calibration import label_losses, negative_log_likelihood
 from ml_core.labels import LABEL_IDS, LABEL_NAMES
 from ml_core.thresholds import DEFAULT_THRESHOLD, apply_thresholds
 
@@ -25,6 +25,31 @@ Array = NDArray[np.float64]
 CALIBRATION_BINS = 15
 
 AVERAGES = ("micro", "macro", "weighted", "samples")
+
+# Every figure by the name that its interval goes by, and where it stands in what `evaluate` returns.
+FIGURES: dict[str, tuple[str, ...]] = {
+    **{
+        name: (name,)
+        for name in (
+            "macro_roc_auc",
+            "micro_roc_auc",
+            "mean_average_precision",
+            "coverage_error",
+            "ranking_loss",
+            "loss",
+            "expected_calibration_error",
+            "hamming_loss",
+            "subset_accuracy",
+        )
+    },
+    **{
+        f"{name}_{average}": (name, average) for name in ("precision", "recall", "f1") for average in AVERAGES
+    },
+    **{
+        f"article_{name}": ("article", name)
+        for name in ("accuracy", "loss", "precision", "recall", "f1", "hamming", "macro_roc_auc")
+    },
+}
 
 
 class EvaluationError(ValueError):
@@ -47,10 +72,10 @@ def evaluate(
     - ``precision``, ``recall``, ``f1``: each ``{"micro", "macro", "weighted", "samples"}``; ``hamming_loss``,
       ``subset_accuracy``: of the labels predicted at ``thresholds``.
     - ``genres``: for each label ``tmdb_id``, ``name``, ``support``, ``threshold``, ``roc_auc``,
-      ``average_precision``, ``precision``, ``recall``, ``f1``.
-    - ``baselines``: ``always_no`` (no genre for any film) and ``prior`` (each film gets the genres' frequencies),
-      each with ``article``, ``macro_roc_auc``, ``micro_roc_auc``, ``mean_average_precision``, ``hamming_loss``,
-      ``loss`` and ``expected_calibration_error``.
+      ``average_precision``, ``precision``, ``recall``, ``f1``, ``expected_calibration_error``.
+    - ``reliability``: see ``reliability``; of all labels together.
+    - ``baselines``: ``always_no`` (no genre for any film) and ``prior`` (each film gets the genres' frequencies; at
+      0.5), each with every figure of :data:`FIGURES`.
 
     Args:
         probabilities: shape ``(n, 18)``, n >= 1, columns in the order of ``ml_core.labels.LABELS``.
@@ -76,18 +101,14 @@ def evaluate(
                 strict=True,
             )
         ),
+        "expected_calibration_error": np.array(
+            [expected_calibration_error(p[:, k], y[:, k]) for k in range(p.shape[1])]
+        ),
     }
-    averaged = precision_recall_f1(predicted, y)
     report = {
         "films": len(y),
         "labels_per_film": float(y.sum(axis=1).mean()),
-        "article": article_metrics(p, y),
-        **_probability_metrics(p, y),
-        "coverage_error": _coverage_error(p, y),
-        "ranking_loss": _ranking_loss(p, y),
-        **averaged,
-        "hamming_loss": float((predicted != (y > 0)).mean()),
-        "subset_accuracy": float((predicted == (y > 0)).all(axis=1).mean()),
+        **_figures(p, predicted, y),
         "genres": [
             {
                 "tmdb_id": LABEL_IDS[k],
@@ -98,6 +119,7 @@ def evaluate(
             }
             for k in range(p.shape[1])
         ],
+        "reliability": reliability(p, y),
         "baselines": _baselines(y, y.mean(axis=0) if prior is None else np.asarray(prior, dtype=np.float64)),
     }
     jsonable: dict[str, Any] = _nan_to_none(report)
@@ -168,6 +190,18 @@ def label_average_precision(probabilities: NDArray[Any], labels: NDArray[Any]) -
     return _by_label(average, probabilities, labels)
 
 
+def ranked_counts(scores: NDArray[Any], truth: NDArray[Any]) -> tuple[Array, Array]:
+    """True and false positives of one label at each distinct probability as its threshold, the highest first.
+
+    ``scores`` and ``truth`` have shape ``(n,)``.
+    """
+    order = np.argsort(scores)[::-1]
+    ranked = scores[order]
+    last_of_run = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    true_positives = np.cumsum(truth[order] > 0)[last_of_run].astype(np.float64)
+    return true_positives, last_of_run + 1.0 - true_positives
+
+
 def precision_recall_f1(predicted: NDArray[np.bool_], labels: NDArray[Any]) -> dict[str, dict[str, float]]:
     """Precision, recall and F1, each as its micro, macro, weighted and samples average; 0 for 0/0.
 
@@ -199,7 +233,7 @@ def reliability(
     """
     p = np.asarray(probabilities, dtype=np.float64).ravel()
     y = np.asarray(labels, dtype=np.float64).ravel()
-    where = np.minimum((p * bins).astype(np.int64), bins - 1)
+    where = calibration_bins(p, bins)
     count = np.bincount(where, minlength=bins)
     sum_p, sum_y = np.bincount(where, p, bins), np.bincount(where, y, bins)
     return [
@@ -214,6 +248,13 @@ def reliability(
     ]
 
 
+def calibration_bins(probabilities: NDArray[Any], bins: int = CALIBRATION_BINS) -> NDArray[np.int64]:
+    """Into which bin of ``reliability`` each probability falls: its number, of the same shape."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    where: NDArray[np.int64] = np.minimum((p * bins).astype(np.int64), bins - 1)
+    return where
+
+
 def expected_calibration_error(
     probabilities: NDArray[Any], labels: NDArray[Any], bins: int = CALIBRATION_BINS
 ) -> float:
@@ -222,23 +263,49 @@ def expected_calibration_error(
     return sum(b["count"] * abs(b["mean_probability"] - b["frequency"]) for b in diagram) / np.size(labels)
 
 
-def _probability_metrics(p: Array, y: Array) -> dict[str, float]:
+def film_figures(
+    probabilities: NDArray[Any], predicted: NDArray[np.bool_], labels: NDArray[Any]
+) -> dict[str, Array]:
+    """Those of :data:`FIGURES` that are a mean over films, for each film, shape ``(n,)``."""
+    p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    at_half = apply_thresholds(probabilities, np.array(DEFAULT_THRESHOLD))
+    samples = _precision_recall_f1(*_counts(predicted, y, axis=1))
+    article = _precision_recall_f1(*_counts(at_half, y, axis=1))
+    names = ("precision", "recall", "f1")
+    loss = label_losses(p, y).mean(axis=1)
     return {
+        "loss": loss,
+        "coverage_error": _covered(p, y),
+        "ranking_loss": _ranking_losses(p, y),
+        "hamming_loss": (predicted != (y > 0)).mean(axis=1),
+        "subset_accuracy": (predicted == (y > 0)).all(axis=1).astype(np.float64),
+        **{f"{name}_samples": values for name, values in zip(names, samples, strict=True)},
+        "article_accuracy": 1 - np.abs(p - y).mean(axis=1),
+        "article_loss": loss,
+        **{f"article_{name}": values for name, values in zip(names, article, strict=True)},
+        "article_hamming": (at_half != (y > 0)).mean(axis=1),
+    }
+
+
+def _figures(p: Array, predicted: NDArray[np.bool_], y: Array) -> dict[str, Any]:
+    return {
+        "article": article_metrics(p, y),
         "macro_roc_auc": macro_roc_auc(p, y),
         "micro_roc_auc": micro_roc_auc(p, y),
         "mean_average_precision": mean_average_precision(p, y),
         "loss": negative_log_likelihood(p, y),
         "expected_calibration_error": expected_calibration_error(p, y),
+        "coverage_error": float(_covered(p, y).mean()),
+        "ranking_loss": float(_ranking_losses(p, y).mean()),
+        **precision_recall_f1(predicted, y),
+        "hamming_loss": float((predicted != (y > 0)).mean()),
+        "subset_accuracy": float((predicted == (y > 0)).all(axis=1).mean()),
     }
 
 
 def _baselines(y: Array, prior: Array) -> dict[str, Any]:
     return {
-        name: {
-            **_probability_metrics(p, y),
-            "hamming_loss": float((apply_thresholds(p, np.array(DEFAULT_THRESHOLD)) != (y > 0)).mean()),
-            "article": article_metrics(p, y),
-        }
+        name: _figures(p, apply_thresholds(p, np.array(DEFAULT_THRESHOLD)), y)
         for name, p in (("always_no", np.zeros_like(y)), ("prior", np.broadcast_to(prior, y.shape)))
     }
 
@@ -246,17 +313,8 @@ def _baselines(y: Array, prior: Array) -> dict[str, Any]:
 def _by_label(
     metric: Callable[[Array, Array], float], probabilities: NDArray[Any], labels: NDArray[Any]
 ) -> Array:
-    """A metric of each label from its true and false positives at each distinct probability, highest first."""
     scores, truth = np.asarray(probabilities), np.asarray(labels)
-    values = np.empty(scores.shape[1])
-    for k in range(scores.shape[1]):
-        column = np.ascontiguousarray(scores[:, k])
-        order = np.argsort(column)[::-1]
-        ranked = column[order]
-        last_of_run = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-        true_positives = np.cumsum(truth[order, k] > 0)[last_of_run].astype(np.float64)
-        values[k] = metric(true_positives, last_of_run + 1.0 - true_positives)
-    return values
+    return np.array([metric(*ranked_counts(scores[:, k], truth[:, k])) for k in range(scores.shape[1])])
 
 
 def _counts(predicted: NDArray[np.bool_], y: Array, axis: int) -> tuple[Array, Array, Array]:
@@ -273,19 +331,18 @@ def _ratio(part: Array, whole: Array) -> Array:
     return ratio
 
 
-def _coverage_error(p: Array, y: Array) -> float:
-    """How many labels, likeliest first, one must take to cover all of a film's; 0 for a film without labels."""
+def _covered(p: Array, y: Array) -> Array:
+    """How many labels, likeliest first, one must take to cover all of each film's; 0 for a film without labels."""
     lowest = np.where(y > 0, p, np.inf).min(axis=1, keepdims=True)
-    return float((p >= lowest).sum(axis=1).mean())
+    covered: Array = (p >= lowest).sum(axis=1).astype(np.float64)
+    return covered
 
 
-def _ranking_loss(p: Array, y: Array) -> float:
-    """Share of a film's pairs (its label, another label) in wrong order, ties wrong; 0 where there is no such pair."""
+def _ranking_losses(p: Array, y: Array) -> Array:
+    """Share of each film's pairs (its label, another label) in wrong order, ties wrong; 0 where there is no such pair."""
     yes, no = y > 0, y == 0
     wrong = ((p[:, :, None] <= p[:, None, :]) & yes[:, :, None] & no[:, None, :]).sum(axis=(1, 2))
-    return float(
-        _ratio(wrong.astype(np.float64), (yes.sum(axis=1) * no.sum(axis=1)).astype(np.float64)).mean()
-    )
+    return _ratio(wrong.astype(np.float64), (yes.sum(axis=1) * no.sum(axis=1)).astype(np.float64))
 
 
 def _mean_of_known(values: Array) -> float:

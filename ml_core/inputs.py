@@ -15,6 +15,16 @@ InputSet = Literal["overview_poster", "overview", "title_poster", "title", "post
 
 INPUT_SETS: tuple[InputSet, ...] = ("overview_poster", "overview", "title_poster", "title", "poster")
 
+# What a model is judged with: each set of inputs, and every film with whatever it has; and how it is called there.
+JUDGED: dict[str, str] = {
+    "overview_poster": "overview and poster",
+    "overview": "overview and title, poster hidden",
+    "title_poster": "poster and title (films without overview)",
+    "title": "title alone, all else hidden",
+    "poster": "poster alone, all else hidden",
+    "all_films": "all films, each with what it has",
+}
+
 
 def input_set(inputs: Collection[Input]) -> InputSet | None:
     """The set whose thresholds hold for those inputs; a title beside an overview makes no difference of its own.

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_INPUTS = {
-    "overview_poster": "overview and poster",
-    "overview": "overview and title, poster hidden",
-    "title_poster": "poster and title (films without overview)",
-    "title": "title alone, all else hidden",
-    "poster": "poster alone, all else hidden",
-}
+from ml_core.inputs import JUDGED
+
 _NETWORKS = {
     "fusion": "A sentence encoder reads title and overview, an image encoder the poster; a learned gate weighs the two, "
     "and one layer of 256 units (the film's embedding) leads to 18 logits. In training, inputs are hidden at random, "
@@ -60,7 +55,7 @@ def model_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         "",
         "| inputs shown | films | macro ROC AUC | mAP | micro F1 | macro F1 | samples F1 | ECE |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
-        *(_row(_INPUTS[name], metrics["test"][name]) for name in _INPUTS if name in metrics["test"]),
+        *(_row(JUDGED[name], metrics["test"][name]) for name in JUDGED if name in metrics["test"]),
         "",
         *_genres(metrics["test"]),
         "## Limits",
@@ -91,13 +86,13 @@ def _row(name: str, report: Mapping[str, Any]) -> str:
         f"| {name} | {report['films']:,} | {cell(report['macro_roc_auc'], 'macro_roc_auc')} "
         f"| {cell(report['mean_average_precision'], 'mean_average_precision')} | {cell(f1['micro'], 'f1_micro')} "
         f"| {cell(f1['macro'], 'f1_macro')} | {cell(f1['samples'], 'f1_samples')} "
-        f"| {cell(report['expected_calibration_error'], '')} |"
+        f"| {cell(report['expected_calibration_error'], 'expected_calibration_error')} |"
     )
 
 
 def _genres(test: Mapping[str, Any]) -> list[str]:
     """The table by genre, of the films with all inputs (or what comes nearest)."""
-    name = next((name for name in _INPUTS if name in test), None)
+    name = next((name for name in JUDGED if name in test), None)
     if name is None:
         return []
 
@@ -110,7 +105,7 @@ def _genres(test: Mapping[str, Any]) -> list[str]:
         for genre in test[name]["genres"]
     ]
     return [
-        f"By genre, {_INPUTS[name]}:",
+        f"By genre, {JUDGED[name]}:",
         "",
         "| genre | films | ROC AUC | AP | threshold | precision | recall | F1 |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

@@ -149,7 +149,9 @@ class FilmPage:
 
 def displayed_version() -> ModelVersion | None:
     """The version whose predictions pages show; one query."""
-    pointers = ModelPointers.objects.select_related("displayed").filter(id=1).first()
+    pointers = (
+        ModelPointers.objects.select_related("displayed").defer("displayed__metrics").filter(id=1).first()
+    )
     return pointers.displayed if pointers else None
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from catalog.exploration import LAST_BIN_WORDS, WORDS_PER_BIN, Exploration
-from predictor.charts import RAMP_SHARES, Chart, Scheme, columns, flat_bars, rows
+from ml_core.drawing import columns, flat_bars, heat_map
+from predictor.charts import Chart
 
 MAX_LANGUAGES = 14
 
@@ -44,54 +43,22 @@ def _genres(exploration: Exploration) -> Chart:
 
 def _together(exploration: Exploration) -> Chart:
     names = [name for name, _ in exploration.by_genre]
-    shares = [
-        (row, column, exploration.together[i][j] / (exploration.together[i][i] or 1))
-        for i, row in enumerate(names)
-        for j, column in enumerate(names)
-        if i != j
+    square: list[list[float | None]] = [
+        [
+            None if i == j else exploration.together[i][j] / (exploration.together[i][i] or 1)
+            for j in range(len(names))
+        ]
+        for i in range(len(names))
     ]
-    row, column, share = max(shares, key=lambda entry: entry[2])
-
-    def draw(scheme: Scheme, width: int) -> dict[str, Any]:
-        import altair as alt
-
-        wide = width > 400
-        base = alt.Chart(
-            rows(row=[s[0] for s in shares], column=[s[1] for s in shares], share=[s[2] for s in shares])
-        ).encode(
-            x=alt.X("column:N", sort=names, title=None, axis=alt.Axis(orient="top", labelAngle=-60)),
-            y=alt.Y("row:N", sort=names, title=None),
-        )
-        cells = base.mark_rect(cornerRadius=1).encode(
-            color=alt.Color(
-                "share:Q",
-                scale=alt.Scale(range=list(scheme.ramp), domain=list(RAMP_SHARES), clamp=True),
-                legend=None,
-            )
-        )
-        size = {"width": (46 if wide else 12) * len(names), "height": (26 if wide else 12) * len(names)}
-        if not wide:
-            small = cells.encode(
-                x=alt.X(
-                    "column:N",
-                    sort=names,
-                    title=None,
-                    axis=alt.Axis(orient="top", labelAngle=-90, labelFontSize=9),
-                ),
-                y=alt.Y("row:N", sort=names, title=None, axis=alt.Axis(labelFontSize=9)),
-            )
-            return dict(small.properties(**size).to_dict())
-        written = base.mark_text(fontSize=11).encode(
-            text=alt.Text("share:Q", format=".0%"),
-            color=alt.condition(
-                f"datum.share >= {scheme.numbers_turn}",
-                alt.value(scheme.numbers[1]),
-                alt.value(scheme.numbers[0]),
-            ),
-            opacity=alt.condition("datum.share >= 0.045", alt.value(1), alt.value(0)),
-        )
-        return dict((cells + written).properties(**size).to_dict())
-
+    row, column, share = max(
+        (
+            (row, column, share)
+            for row, line in zip(names, square, strict=True)
+            for column, share in zip(names, line, strict=True)
+            if share is not None
+        ),
+        key=lambda entry: entry[2],
+    )
     return Chart(
         name="together",
         title="Genres that occur together",
@@ -102,7 +69,8 @@ def _together(exploration: Exploration) -> Chart:
             (name, *(f"{together / (line[i] or 1):.0%}" for together in line))
             for i, (name, line) in enumerate(zip(names, exploration.together, strict=True))
         ],
-        draw=draw,
+        draw=lambda scheme, width: heat_map(names, square, scheme, width, domain=(0.35, 0.8)),
+        wide=True,
     )
 
 

@@ -162,7 +162,7 @@ def predict_chunk(chunk: chunks.ClaimedChunk) -> None:
     """Predict a chunk's films and write their predictions and the chunk's end in one transaction."""
     from predictor.predicting import predict_films, read_films, write_predictions
 
-    run = PredictionRun.objects.select_related("version").get(pk=chunk.run)
+    run = PredictionRun.objects.select_related("version").defer("version__metrics").get(pk=chunk.run)
     films = read_films(version=run.version, first=chunk.first, last=chunk.last)
     predicted = list(predict_films(films, version=run.version, between=chunk.still_ours))
     with transaction.atomic():

@@ -27,6 +27,7 @@ INPUT_NAMES = {
     "title_poster": "Poster and title, no overview",
     "title": "Title alone",
     "poster": "Poster alone",
+    "all_films": "Each film with what it has",
 }
 _NAMES = {label.tmdb_id: label.name for label in LABELS}
 # Column heading, path into a report of `ml_core.evaluation.evaluate`, name of its interval.
@@ -36,7 +37,7 @@ _FIGURES = (
     ("Micro F1", ("f1", "micro"), "f1_micro"),
     ("Macro F1", ("f1", "macro"), "f1_macro"),
     ("Samples F1", ("f1", "samples"), "f1_samples"),
-    ("Calibration error", ("expected_calibration_error",), ""),
+    ("Calibration error", ("expected_calibration_error",), "expected_calibration_error"),
 )
 FIGURE_NAMES = tuple(name for name, _, _ in _FIGURES)
 
@@ -79,17 +80,15 @@ class CardUnreadable(Exception):  # noqa: N818 - a state to be told, not a fault
 
 def reports(version: ModelVersion) -> list[Report]:
     """The version's figures on its test films, one report for each set of inputs it was tested with."""
-    test = version.metrics.get("test")
-    if not isinstance(test, Mapping):
-        return []
+    test = version.test_reports()
     return [
         Report(
-            inputs=INPUT_NAMES[name],
+            inputs=inputs,
             films=int(test[name].get("films", 0)),
             figures=tuple(_figure(test[name], *figure) for figure in _FIGURES),
         )
-        for name in INPUT_SETS
-        if isinstance(test.get(name), Mapping)
+        for name, inputs in INPUT_NAMES.items()
+        if name in test
     ]
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
+from django.db.models.expressions import RawSQL
 from pgvector.django import HalfVectorField
 
 from catalog.models import Film
@@ -44,6 +48,26 @@ class SplitAssignment(models.Model):
         return f"{self.film_id} in {self.part} of {self.split}"
 
 
+# What a report on test films holds beside its figures: nine tenths of it, and nothing that a list of versions shows.
+_DETAILS = ["genres", "baselines", "reliability", "curves", "cooccurrence", "slices"]
+
+
+class ModelVersionQuerySet(QuerySet["ModelVersion"]):
+    """Versions; `metrics` are half a megabyte each, so what does not show them leaves them where they are."""
+
+    def in_brief(self) -> ModelVersionQuerySet:
+        """Without `metrics`, but with what `test_reports` needs for the main figures."""
+        brief = RawSQL(
+            """(SELECT coalesce(jsonb_object_agg(report.key, report.value - %s::text[]), '{}')
+                  FROM jsonb_each(CASE jsonb_typeof(metrics -> 'test') WHEN 'object' THEN metrics -> 'test' ELSE '{}' END)
+                    AS report
+                 WHERE jsonb_typeof(report.value) = 'object')""",
+            [_DETAILS],
+            output_field=models.JSONField(),
+        )
+        return self.defer("metrics").annotate(brief_test_reports=brief)
+
+
 class ModelVersion(models.Model):
     """A registered model artifact: immutable, known by its SHA-256."""
 
@@ -62,11 +86,22 @@ class ModelVersion(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
     )
 
+    objects = ModelVersionQuerySet.as_manager()
+
     class Meta:
         ordering = ["-id"]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.sha256[:8]})"
+
+    def test_reports(self) -> dict[str, Mapping[str, Any]]:
+        """Its figures on test films by what it was shown, without details where it was read `in_brief`."""
+        reports = self.__dict__.get("brief_test_reports")
+        if reports is None:
+            reports = self.metrics.get("test")
+        if not isinstance(reports, dict):
+            return {}
+        return {inputs: report for inputs, report in reports.items() if isinstance(report, dict)}
 
 
 class VersionFilm(models.Model):

@@ -102,13 +102,13 @@ def show_champion_if_complete() -> bool:
 
 def champion() -> ModelVersion | None:
     """The version that answers online requests and predicts new films."""
-    pointers = ModelPointers.objects.select_related("champion").first()
+    pointers = ModelPointers.objects.select_related("champion").defer("champion__metrics").first()
     return pointers.champion if pointers else None
 
 
 def displayed() -> ModelVersion | None:
     """The version whose predictions pages show. Ask once a page, so that no answer mixes two."""
-    pointers = ModelPointers.objects.select_related("displayed").first()
+    pointers = ModelPointers.objects.select_related("displayed").defer("displayed__metrics").first()
     return pointers.displayed if pointers else None
 
 

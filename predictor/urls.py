@@ -10,7 +10,7 @@ from predictor.views.browse import browse, facets
 from predictor.views.compare import compare
 from predictor.views.data import chart, data
 from predictor.views.film import film
-from predictor.views.models import model, models
+from predictor.views.models import model, model_chart, models
 from predictor.views.try_it import try_it
 
 urlpatterns: list[URLPattern] = [
@@ -23,6 +23,11 @@ urlpatterns: list[URLPattern] = [
     path("compare/", compare, name="compare"),
     path("models/", models, name="models"),
     path("models/<int:version_id>/", model, name="model"),
+    path(
+        "models/<int:version_id>/<slug:inputs>/<slug:name>/<slug:scheme>-<slug:width>.svg",
+        model_chart,
+        name="model-chart",
+    ),
     path("try/", try_it, name="try"),
     path("login/", LogIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

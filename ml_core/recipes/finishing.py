@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_core.artifact import write_artifact
-from ml_core.bootstrap import bootstrap_interval
 from ml_core.calibration import Calibration, TemperatureCalibration, fit_calibration
-from ml_core.evaluation import evaluate, macro_roc_auc, mean_average_precision, precision_recall_f1
 from ml_core.inputs import INPUT_SETS, Input, InputSet
+from ml_core.judging import judge
 from ml_core.labels import LABEL_IDS
 from ml_core.model_card import model_card
 from ml_core.recipes import TrainingRequest
-from ml_core.snapshot import PARTS, Part, Snapshot
-from ml_core.thresholds import DEFAULT_THRESHOLD, apply_thresholds, choose_thresholds
+from ml_core.snapshot import PARTS, Snapshot
+from ml_core.thresholds import DEFAULT_THRESHOLD, choose_thresholds
 from ml_core.training import Rows
 
 # Logits ``(rows, 18)`` of the trained network with exactly one set of inputs shown.
@@ -26,10 +27,6 @@ Logits = Callable[[Rows, InputSet], NDArray[np.float32]]
 
 # Fewer validation films than this say less about a set of inputs than the network's own probabilities do.
 _FEWEST_TO_CALIBRATE = 20
-# Draws of the intervals in metrics.json: their ends move by less than 0.001 from there to 1,000.
-_DRAWS = 300
-# The percentiles of draws from a handful of films are not intervals of anything.
-_FEWEST_FOR_INTERVALS = 100
 
 
 def finish(
@@ -46,9 +43,10 @@ def finish(
     config: Mapping[str, Any],
     extra: Mapping[str, Any] | None = None,
 ) -> str:
-    """Calibrate, choose thresholds, evaluate and write the artifact; returns the SHA-256 that names it.
+    """Calibrate, choose thresholds, judge and write the artifact; returns the SHA-256 that names it.
 
-    ``has_poster`` ``(films,)`` says where a poster could be decoded. Weights are stored in half precision.
+    ``has_poster`` ``(films,)`` says where a poster could be decoded. Weights are stored in half precision. What is judged
+    is the artifact as it was written aside, so that its figures are those of whoever evaluates it again.
     """
     labels = snapshot.labels
     prior = labels[snapshot.rows("train")].mean(axis=0)
@@ -66,19 +64,6 @@ def finish(
         calibrations[name] = fit_calibration(raw, labels[rows], seed=request.seed)
         thresholds[name] = choose_thresholds(calibrations[name].apply(raw), labels[rows], request.criterion)
 
-    def part_metrics(part: Part) -> dict[str, Any]:
-        report: dict[str, Any] = {}
-        for name in INPUT_SETS:
-            rows = snapshot.rows(part)
-            rows = rows[_judged(name, shown, snapshot)[rows]]
-            if len(rows):
-                probabilities = calibrations[name].apply(logits(rows, name))
-                report[name] = evaluate(probabilities, labels[rows], thresholds[name], prior=prior)
-                if part == "test" and len(rows) >= _FEWEST_FOR_INTERVALS:
-                    report[name]["intervals"] = _intervals(probabilities, labels[rows], thresholds[name])
-        return report
-
-    metrics = {"test": part_metrics("test"), "val": part_metrics("val"), "training": dict(training)}
     whole_config = {
         "name": request.name,
         "network": network,
@@ -98,15 +83,27 @@ def finish(
     films: dict[str, list[int]] = {
         part: [int(number) for number in ids[snapshot.rows(part)] if number] for part in PARTS
     }
-    return write_artifact(
-        request.artifact,
-        config=whole_config,
-        metrics=metrics,
-        films=films,
-        weights=weights,
-        model_card=model_card(whole_config, metrics),
-        extra=extra,
-    )
+
+    def write(folder: Path, metrics: Mapping[str, Any]) -> str:
+        return write_artifact(
+            folder,
+            config=whole_config,
+            metrics=metrics,
+            films=films,
+            weights=weights,
+            model_card=model_card(whole_config, metrics),
+            extra=extra,
+        )
+
+    unjudged = request.work / "unjudged"
+    write(unjudged, {"test": {}})
+    metrics = {
+        "test": judge(unjudged, request.snapshot, part="test", device=request.device),
+        "val": judge(unjudged, request.snapshot, part="val", device=request.device, in_short=True),
+        "training": dict(training),
+    }
+    shutil.rmtree(unjudged)
+    return write(request.artifact, metrics)
 
 
 def _command(request: TrainingRequest, network: str) -> str:
@@ -145,36 +142,4 @@ def _shown(
         "title_poster": title & has_poster,
         "title": title,
         "poster": has_poster,
-    }
-
-
-def _judged(
-    name: InputSet, shown: Mapping[InputSet, NDArray[np.bool_]], snapshot: Snapshot
-) -> NDArray[np.bool_]:
-    """On which films a set of inputs is judged: poster and title on those that have no overview in truth."""
-    mask = shown[name]
-    return mask & ~snapshot.has_overview if name == "title_poster" else mask
-
-
-def _intervals(
-    probabilities: NDArray[np.float32], labels: NDArray[np.float32], thresholds: NDArray[np.float32]
-) -> dict[str, Any]:
-    """95 % bootstrap intervals over films of the figures that the promises name."""
-
-    def f1(average: str) -> Callable[[NDArray[Any], NDArray[Any]], float]:
-        def metric(p: NDArray[Any], y: NDArray[Any]) -> float:
-            return float(precision_recall_f1(apply_thresholds(p, thresholds), y)["f1"][average])
-
-        return metric
-
-    metrics = {
-        "macro_roc_auc": macro_roc_auc,
-        "mean_average_precision": mean_average_precision,
-        "f1_micro": f1("micro"),
-        "f1_macro": f1("macro"),
-        "f1_samples": f1("samples"),
-    }
-    return {
-        name: bootstrap_interval(metric, probabilities, labels, n=_DRAWS).to_json()
-        for name, metric in metrics.items()
     }

@@ -180,12 +180,12 @@ class ModelSerializer(serializers.ModelSerializer):
     def get_test_scores(self, version: ModelVersion) -> dict[str, dict[str, float]]:
         return {
             inputs: {name: value for name, value in figures.items() if isinstance(value, int | float)}
-            for inputs, figures in version.metrics.get("test", {}).items()
+            for inputs, figures in version.test_reports().items()
         }
 
 
 class ModelDetailSerializer(ModelSerializer):
-    """The same with all `metrics` of the artifact, measured when it was trained: by genre, curves, intervals."""
+    """The same with all `metrics` of the artifact, measured when it was trained: by genre, slices, curves, intervals."""
 
     metrics = serializers.DictField()
 

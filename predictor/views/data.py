@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from catalog.exploration import explore
-from predictor.charts import SCHEMES, WIDTHS, svg
+from predictor.charts import with_addresses
 from predictor.data_charts import charts_of
-
-# The address has the digest of what is drawn, so that the file at it never changes.
-_FOREVER = "public, max-age=31536000, immutable"
+from predictor.views.charts import drawing
 
 
 @require_safe
 def data(request: HttpRequest) -> HttpResponse:
     """The article's exploration, over the films of this catalog."""
     exploration = explore()
-    return render(
-        request, "predictor/data.html", {"exploration": exploration, "charts": charts_of(exploration)}
-    )
+    charts = with_addresses(charts_of(exploration), lambda *drawn: reverse("chart", args=drawn))
+    return render(request, "predictor/data.html", {"exploration": exploration, "charts": charts})
 
 
 @require_safe
 def chart(request: HttpRequest, name: str, scheme: str, width: str) -> HttpResponse:
     """A chart as an SVG file."""
-    if scheme not in SCHEMES or width not in WIDTHS:
-        raise Http404("There is no such drawing of a chart.")
-    for candidate in charts_of(explore()):
-        if candidate.name == name:
-            response = HttpResponse(svg(candidate, scheme=scheme, width=width), content_type="image/svg+xml")
-            current = request.GET.get("v") == candidate.digest()
-            response["Cache-Control"] = _FOREVER if current else "no-cache"
-            return response
-    raise Http404("There is no such chart.")
+    return drawing(request, charts_of(explore()), name=name, scheme=scheme, width=width)

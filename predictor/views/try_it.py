@@ -141,7 +141,7 @@ def _try_it(request: HttpRequest) -> HttpResponse:
     return _page(
         request,
         form,
-        panel=online_panel(prediction, ModelVersion.objects.get(pk=prediction.version_id)),
+        panel=online_panel(prediction, ModelVersion.objects.defer("metrics").get(pk=prediction.version_id)),
         poster_url=_as_data_url(poster) if poster else "",
     )
 

@@ -13,6 +13,7 @@ from sklearn import metrics as sklearn_metrics
 
 from ml_core.bootstrap import bootstrap_difference, bootstrap_interval
 from ml_core.evaluation import (
+    FIGURES,
     EvaluationError,
     article_metrics,
     evaluate,
@@ -122,6 +123,12 @@ def test_saying_no_to_everything_has_the_accuracy_that_the_article_reports_as_it
     assert no["hamming_loss"] == pytest.approx(y.mean())
     assert no["article"]["f1"] == 0
     assert no["macro_roc_auc"] == 0.5
+    assert (no["f1"]["micro"], no["recall"]["samples"], no["ranking_loss"], no["coverage_error"]) == (
+        0,
+        0,
+        1,
+        18,
+    )
 
 
 def test_the_prior_baseline_takes_the_training_films_frequencies() -> None:
@@ -130,6 +137,24 @@ def test_the_prior_baseline_takes_the_training_films_frequencies() -> None:
     baseline = evaluate(p, y, HALVES, prior=prior)["baselines"]["prior"]
     assert baseline["loss"] == pytest.approx(-(y * np.log(0.25) + (1 - y) * np.log(0.75)).mean())
     assert baseline["expected_calibration_error"] == pytest.approx(abs(0.25 - y.mean()))
+
+
+def test_every_figure_stands_where_it_is_said_to_stand() -> None:
+    report = evaluate(*films(), HALVES)
+    for found in (report, *report["baselines"].values()):
+        for path in FIGURES.values():
+            value = found
+            for key in path:
+                value = value[key]
+            assert isinstance(value, float), path
+
+
+def test_the_calibration_error_of_a_genre_is_that_of_its_own_probabilities() -> None:
+    p, y = films()
+    genre = evaluate(p, y, HALVES)["genres"][3]
+    assert genre["expected_calibration_error"] == pytest.approx(
+        expected_calibration_error(p[:, 3:4], y[:, 3:4])
+    )
 
 
 def test_calibration_error_by_hand() -> None:

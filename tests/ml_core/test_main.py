@@ -79,9 +79,23 @@ def test_from_a_csv_to_a_prediction(tmp_path: Path) -> None:
     assert predicted["inputs_used"] == ["title", "overview", "poster"]
     assert len(predicted["genres"]) == 18
 
-    evaluated = ml_core("evaluate", tmp_path / "model", tmp_path / "s", "--output", tmp_path / "figures.json")
+    evaluated = ml_core("evaluate", tmp_path / "model", tmp_path / "s", "--threads", "1", "--device", "cpu")
+    assert evaluated.returncode == 0, evaluated.stderr
     assert "overview_poster" in evaluated.stdout
-    assert json.loads((tmp_path / "figures.json").read_text())["overview_poster"]["films"] == 10
+    report = tmp_path / "model.evaluation"
+    assert str(report / "report.md") in evaluated.stdout
+    figures = json.loads((report / "metrics.json").read_text())
+    assert figures["artifact"] == {"name": "model", "sha256": described["sha256"]}
+    assert figures["test"]["overview_poster"]["films"] == 10
+    assert figures["test"] == described["metrics"]["test"]
+
+    ml_core(
+        *("evaluate", tmp_path / "model", tmp_path / "s", "--part", "val", "--output", tmp_path / "there"),
+        *("--threads", "1", "--device", "cpu"),
+    )
+    val = json.loads((tmp_path / "there" / "metrics.json").read_text())["val"]
+    for name, short in described["metrics"]["val"].items():
+        assert short == {key: val[name][key] for key in short}
 
 
 @pytest.mark.parametrize(

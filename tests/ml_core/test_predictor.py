@@ -11,14 +11,16 @@ import pytest
 import torch
 
 from ml_core.artifact import ArtifactError
+from ml_core.evaluation import evaluate
 from ml_core.judging import judge
 from ml_core.labels import LABEL_IDS
 from ml_core.predictor import FilmInput, Predictor
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.article import train_lstm_cnn
 from ml_core.recipes.fusion import train_fusion
+from ml_core.snapshot import Snapshot
 
-from .conftest import WORDS, drawn_poster
+from .conftest import WORDS, drawn_poster, write_films
 
 HORROR = f"{WORDS[27]}, in the year 1999."
 POSTER = drawn_poster(27, 1000)
@@ -144,14 +146,35 @@ def test_the_evaluate_path_agrees_with_the_figures_in_the_artifact(
     fusion: Path, tiny_snapshot: Path, predictor: Predictor
 ) -> None:
     report = judge(fusion, tiny_snapshot, device="cpu")
-    written = predictor.description.metrics["test"]
-    for name in ("overview_poster", "overview", "poster"):
-        assert report[name]["films"] == written[name]["films"]
-        # Features went through half precision in training, and not here.
-        assert report[name]["macro_roc_auc"] == pytest.approx(written[name]["macro_roc_auc"], abs=0.02)
-        assert report[name]["loss"] == pytest.approx(written[name]["loss"], abs=0.01)
-    assert report["trained_on"] == 0
-    assert judge(fusion, tiny_snapshot, part="train", device="cpu")["trained_on"] == 24
+    assert predictor.description.metrics["test"] == json.loads(json.dumps(report))
+    assert set(report) == {"overview_poster", "overview", "title_poster", "title", "poster", "all_films"}
+    assert report["all_films"]["films"] == report["title"]["films"] == 12
+    assert (
+        sum(report[name]["films"] for name in ("overview_poster", "title_poster"))
+        == report["poster"]["films"]
+    )
+    assert report["all_films"]["trained_on"] == 0
+    seen = judge(fusion, tiny_snapshot, part="train", device="cpu", in_short=True)
+    assert seen["all_films"]["trained_on"] == 24
+    assert "curves" not in seen["all_films"]
+
+
+def test_what_is_judged_is_what_the_model_says_with_the_rest_hidden(
+    fusion: Path, opened: Snapshot, predictor: Predictor
+) -> None:
+    rows = opened.rows("test").tolist()
+    titles = predictor.predict([FilmInput(opened.texts("title")[row], "") for row in rows])
+    report = judge(fusion, opened.folder, device="cpu")
+    thresholds = np.asarray(predictor.description.thresholds["title"], dtype=np.float32)
+    expected = evaluate(
+        titles.probabilities, opened.labels[rows], thresholds, prior=predictor.description.config["prior"]
+    )
+    assert {name: report["title"][name] for name in expected} == expected
+
+
+def test_a_snapshot_without_films_of_the_part_has_no_figures(fusion: Path, tmp_path: Path) -> None:
+    write_films(tmp_path / "s", [0, 1, 2, 3])
+    assert judge(fusion, tmp_path / "s", device="cpu") == {}
 
 
 def test_an_artifact_that_stands_on_other_pretrained_weights_is_refused(fusion: Path, tmp_path: Path) -> None:
@@ -205,6 +228,10 @@ def test_the_articles_network_goes_the_same_way(tiny_snapshot: Path, tmp_path: P
     assert np.isfinite(result.probabilities).all()
     assert not np.allclose(result.probabilities[0], result.probabilities[1])
     assert (tmp_path / "tiny" / "vocabulary.json").is_file()
+    # It reads no titles, so there is nothing to judge of a title, and "poster and title" is the poster alone.
+    judged = judge(tmp_path / "tiny", tiny_snapshot, device="cpu")
+    assert set(judged) == {"overview_poster", "overview", "poster", "all_films"}
+    assert predictor.description.metrics["test"] == json.loads(json.dumps(judged))
 
 
 @pytest.mark.parametrize(
@@ -222,6 +249,6 @@ def test_a_network_trained_on_one_input_is_shown_no_other(
     result = predictor.predict([FilmInput("Night", HORROR, poster=POSTER), hidden])
     assert result.inputs_used == [used, used]
     assert np.allclose(result.probabilities[0], result.probabilities[1], atol=1e-5)
-    assert set(predictor.description.metrics["test"]) <= {inputs, "title"}
+    assert set(predictor.description.metrics["test"]) <= {inputs, "title", "all_films"}
     other = result.overview_probabilities if inputs == "poster" else result.poster_probabilities
     assert np.isnan(other).all()

@@ -12,7 +12,8 @@ from django.core.cache import cache
 from django.test import Client
 
 from catalog.exploration import count
-from predictor.charts import SCHEMES, WIDTHS
+from ml_core.drawing import SCHEMES
+from predictor.charts import WIDTHS
 from tests.factories import make_film, make_poster
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ import re
 import pytest
 from django.conf import settings
 
-from predictor.charts import RAMP_SHARES, SCHEMES, Scheme
+from ml_core.drawing import SCHEMES, Scheme
 from tests.catalog.contrast import contrast
 
 STYLESHEET = (settings.BASE_DIR / "static" / "css" / "style.css").read_text()
@@ -50,11 +50,10 @@ def test_templates_and_scripts_keep_style_out_of_the_page() -> None:
         assert not re.search(r"\sstyle=|<style|\son\w+=|<script>(?!\s*$)", text), template
 
 
-def on_ramp(scheme: Scheme, share: float) -> str:
-    """The colour of a share, between those of the ramp, as Vega draws it."""
-    first = 0 if share <= RAMP_SHARES[1] else 1
-    low, high = RAMP_SHARES[first : first + 2]
-    part = (share - low) / (high - low)
+def on_ramp(scheme: Scheme, place: float) -> str:
+    """The colour at a place on the ramp, 0 to 1, as Vega draws it."""
+    first = 0 if place <= 0.5 else 1
+    part = 2 * place - first
     one, other = (
         [int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in scheme.ramp[first : first + 2]
     )
@@ -62,7 +61,7 @@ def on_ramp(scheme: Scheme, share: float) -> str:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("percent", range(81))
+@pytest.mark.parametrize("percent", range(101))
 def test_numbers_read_on_every_colour_of_a_charts_ramp(scheme: str, percent: int) -> None:
     colours = SCHEMES[scheme]
     number = colours.numbers[percent / 100 >= colours.numbers_turn]

@@ -18,7 +18,7 @@ class ModelsView(ApiView):
     @extend_schema(operation_id="models_list", responses=ModelSerializer(many=True), tags=["models"])
     def get(self, request: Request) -> Response:
         """Registered model versions, newest first, with their main figures."""
-        return Response(ModelSerializer(_pointed(list(ModelVersion.objects.all())), many=True).data)
+        return Response(ModelSerializer(_pointed(list(ModelVersion.objects.in_brief())), many=True).data)
 
 
 class ModelView(ApiView):

@@ -60,7 +60,7 @@ class PredictView(ApiView):
             raise Unavailable(
                 f"The model cannot be reached: {error}", retry_after=UNAVAILABLE_RETRY_SECONDS
             ) from error
-        version = ModelVersion.objects.get(pk=answer.version_id)
+        version = ModelVersion.objects.defer("metrics").get(pk=answer.version_id)
         panel = online_panel(answer, version)
         return Response(
             OnlinePredictionSerializer(
