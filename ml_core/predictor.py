@@ -33,6 +33,8 @@ Floats = NDArray[np.float32]
 
 # Films in a slice: enough for full batches of like length, and at most 30 MB of decoded posters.
 _SLICE = 256
+# Probabilities nearer to 0 or 1 than this are single-precision rounding: their log-odds are bounded by 14.
+_SURE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,17 @@ class Predictor:
         """The thresholds ``(18,)`` that hold for those inputs; 0.5 where there is none."""
         name = input_set(inputs)
         return self._thresholds[name] if name else np.full(len(self.label_ids), DEFAULT_THRESHOLD, np.float32)
+
+    @property
+    def scorer(self) -> Scorer:
+        """The network itself, for those who ask it about variants of a film."""
+        return self._scorer
+
+    def log_odds(self, logits: Floats, inputs: Sequence[tuple[Input, ...]]) -> NDArray[np.float64]:
+        """Calibrated log-odds ``(n, 18)`` of logits that rest on those inputs; the prior's where there is no input."""
+        probabilities = self._calibrate_by_set(logits, list(inputs)).astype(np.float64)
+        bounded = np.clip(probabilities, _SURE, 1 - _SURE)
+        return np.log(bounded) - np.log1p(-bounded)
 
     def predict(self, films: Sequence[FilmInput]) -> BatchPrediction:
         """Predict every film, whatever it has. A poster that cannot be used is told in ``poster_errors``, not raised."""

@@ -1,6 +1,7 @@
 """Answering online requests: a thread in each predict worker takes them from the broker in micro-batches.
 
-See `predictor.online` for the side that asks and for how requests lie in the broker.
+See `predictor.online` for the side that asks and for how requests lie in the broker. Explanations (see
+`predictor.explaining`) wait in a queue of their own and are made one at a time, each when no prediction waits.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import redis
@@ -17,12 +18,14 @@ from django.db import Error, connection
 
 from ledger import broker
 from ml_core.artifact import ArtifactError
-from predictor import registry
+from predictor import explaining, registry
+from predictor.explaining import decode_request
 from predictor.models import ModelVersion
-from predictor.online import ANSWER_SECONDS, BYTES, QUEUE, OnlineFilm, decode_film
+from predictor.online import ANSWER_SECONDS, QUEUE, OnlineFilm, decode_film
 from predictor.serving import models, turns
 
 if TYPE_CHECKING:
+    from ml_core.explain import Explanation
     from ml_core.predictor import BatchPrediction, FilmInput, Predictor
 
 log = structlog.get_logger(__name__)
@@ -55,11 +58,13 @@ class AnsweringThread(threading.Thread):
         self._have_champion_ready()
         while not self._ended.is_set():
             try:
-                requests = self._take()
-                if requests:
-                    send(answer(requests))
-                else:
+                queue, requests = self._take()
+                if not queue:
                     self._have_champion_ready()
+                elif queue == explaining.QUEUE:
+                    send({request: explanation(content) for request, content in requests}, queue=queue)
+                else:
+                    send(answer([(request, decode_film(content)) for request, content in requests]))
             except (redis.exceptions.RedisError, OSError) as error:
                 log.warning("online requests: broker unreachable", error=str(error))
                 self._ended.wait(IDLE_SECONDS)
@@ -78,31 +83,36 @@ class AnsweringThread(threading.Thread):
             log.exception("the champion cannot be loaded")
             self._ended.wait(IDLE_SECONDS)
 
-    def _take(self) -> list[Request]:
-        """The next requests, or none after IDLE_SECONDS. Where there are several, more may be about to come."""
+    def _take(self) -> tuple[str, list[tuple[str, bytes]]]:
+        """The next requests and their queue, or '' after IDLE_SECONDS. Predictions go before explanations.
+
+        Where there are several predictions, more may be about to come.
+        """
         client = broker.client(answer_seconds=IDLE_SECONDS + broker.ANSWER_SECONDS)
-        first = cast(Any, client.blpop([QUEUE], timeout=IDLE_SECONDS))
+        first = cast(Any, client.blpop([QUEUE, explaining.QUEUE], timeout=IDLE_SECONDS))
         if first is None:
             self._crowded = False
-            return []
+            return "", []
+        if first[0].decode() == explaining.QUEUE:
+            return explaining.QUEUE, _collect(client, explaining.QUEUE, [first[1]])
         entries = [first[1], *(client.lpop(QUEUE, MOST_TOGETHER - 1) or [])]
         if self._crowded and len(entries) < MOST_TOGETHER:
             time.sleep(GATHER_SECONDS)
             entries += client.lpop(QUEUE, MOST_TOGETHER - len(entries)) or []
         self._crowded = len(entries) > 1
-        return _collect(client, entries)
+        return QUEUE, _collect(client, QUEUE, entries)
 
 
-def _collect(client: redis.Redis, entries: Sequence[bytes]) -> list[Request]:
-    """The films of entries ``id size``; one that nobody waits for any more is gone, and passed over."""
+def _collect(client: redis.Redis, queue: str, entries: Sequence[bytes]) -> list[tuple[str, bytes]]:
+    """What lies beside entries ``id size``; where nobody waits any more it is gone, and passed over."""
     pairs = [entry.decode().split() for entry in entries]
     with client.pipeline(transaction=False) as pipeline:
         for request, _ in pairs:
-            pipeline.getdel(f"{QUEUE}:{request}")
-        pipeline.decrby(BYTES, sum(int(size) for _, size in pairs))
+            pipeline.getdel(f"{queue}:{request}")
+        pipeline.decrby(f"{queue}:bytes", sum(int(size) for _, size in pairs))
         contents = pipeline.execute()
     return [
-        (request, decode_film(content))
+        (request, content)
         for (request, _), content in zip(pairs, contents[:-1], strict=True)
         if content is not None
     ]
@@ -110,11 +120,15 @@ def _collect(client: redis.Redis, entries: Sequence[bytes]) -> list[Request]:
 
 def current_champion() -> ModelVersion | None:
     """The champion; asked over a new connection where the database was restarted meanwhile."""
+    return _over_a_live_connection(registry.champion)
+
+
+def _over_a_live_connection(look: Callable[[], ModelVersion | None]) -> ModelVersion | None:
     try:
-        return registry.champion()
+        return look()
     except Error:
         connection.close()
-        return registry.champion()
+        return look()
 
 
 def answer(requests: Sequence[Request]) -> dict[str, dict[str, Any]]:
@@ -139,6 +153,45 @@ def answer(requests: Sequence[Request]) -> dict[str, dict[str, Any]]:
             log.exception("online request failed")
             answers |= _refusal([request], "The model failed on this input.")
     return answers
+
+
+def explanation(content: bytes) -> dict[str, Any]:
+    """The answer to a request for an explanation: what `predictor.explaining` makes one of, or a reason."""
+    version_id, film = decode_request(content)
+    try:
+        version = current_champion() if version_id is None else _version(version_id)
+        if version is None:
+            return {"reason": "That model version is not here."}
+        predictor = models.get(version)
+    except (ArtifactError, Error):
+        log.exception("explanation refused")
+        return {"reason": "The prediction worker cannot load the model."}
+    from ml_core.explain import explain
+
+    try:
+        # One turn for all its passes: less than a second, and no sub-batch gets between them.
+        with turns.online():
+            found = explain(predictor, _film_input(film))
+    except Exception:
+        log.exception("explanation failed")
+        return {"reason": "The model failed on this input."}
+    prediction = _as_json(found.prediction, 0, version, predictor.label_ids)
+    return {"prediction": prediction, **_explanation_as_json(found)}
+
+
+def _version(version_id: int) -> ModelVersion | None:
+    return _over_a_live_connection(lambda: ModelVersion.objects.filter(pk=version_id).first())
+
+
+def _explanation_as_json(found: Explanation) -> dict[str, Any]:
+    """Three decimals of log-odds: more than a page shows, and a third of the bytes."""
+    return {
+        "words": [[word.field, word.start, word.end, word.effects.round(3).tolist()] for word in found.words],
+        "regions": None if found.regions is None else found.regions.round(3).tolist(),
+        "prior": found.prior.round(3).tolist(),
+        "from_texts": found.from_texts.round(3).tolist(),
+        "from_poster": found.from_poster.round(3).tolist(),
+    }
 
 
 def _refusal(requests: Sequence[Request], reason: str) -> dict[str, dict[str, Any]]:
@@ -182,11 +235,11 @@ def _as_json(
     }
 
 
-def send(answers: dict[str, dict[str, Any]]) -> None:
+def send(answers: dict[str, dict[str, Any]], *, queue: str = QUEUE) -> None:
     """Put answers where those who asked wait for them."""
     with broker.client().pipeline(transaction=False) as pipeline:
         for request, content in answers.items():
-            key = f"{QUEUE}:{request}:answer"
+            key = f"{queue}:{request}:answer"
             pipeline.lpush(key, json.dumps(content))
             pipeline.expire(key, ANSWER_SECONDS)
         pipeline.execute()

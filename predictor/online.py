@@ -24,7 +24,7 @@ from ledger.workers import live_workers
 QUEUE = "genresite:online:waiting"
 # Waiting posters beyond this many bytes are refused like waiting requests beyond the limit: both fill the broker.
 MOST_WAITING_BYTES = 256 * 2**20
-BYTES = "genresite:online:bytes"
+BYTES = f"{QUEUE}:bytes"
 # An answer nobody fetches (the one who asked is gone) is forgotten after this.
 ANSWER_SECONDS = 30
 
@@ -109,18 +109,31 @@ def predict_online_many(
     films: Sequence[OnlineFilm], *, timeout: float | None = None
 ) -> list[OnlinePrediction]:
     """Predict several films now, in order; all are let in together or none. Raises as `predict_online`."""
-    if not films:
+    answers = ask(
+        [encode_film(film) for film in films], queue=QUEUE, most=settings.ONLINE_QUEUE_LIMIT, timeout=timeout
+    )
+    return [decode_prediction(answer) for answer in answers]
+
+
+def ask(
+    contents: Sequence[bytes], *, queue: str, most: int, timeout: float | None = None
+) -> list[dict[str, Any]]:
+    """Put requests into a queue of the predict workers' and wait for the answers; all are let in together or none.
+
+    Raises as `predict_online`, PredictorBusy where more than `most` would wait.
+    """
+    if not contents:
         return []
     seconds = settings.ONLINE_TIMEOUT_SECONDS if timeout is None else timeout
     deadline = time.monotonic() + seconds
-    ids = [uuid.uuid4().hex for _ in films]
+    ids = [uuid.uuid4().hex for _ in contents]
     try:
         _require_worker()
-        _enter(ids, films, seconds)
+        _enter(queue, ids, contents, seconds, most)
         try:
-            return [_answer(each, deadline) for each in ids]
+            return [_answer(queue, each, deadline) for each in ids]
         except PredictorUnavailable:
-            _withdraw(ids, films)
+            _withdraw(queue, ids, contents)
             raise
     except (redis.exceptions.RedisError, OSError) as error:
         raise PredictorUnavailable("The message broker cannot be reached.") from error
@@ -136,38 +149,34 @@ def _require_worker() -> None:
         raise PredictorUnavailable("No prediction worker is running.")
 
 
-def _enter(ids: list[str], films: Sequence[OnlineFilm], seconds: float) -> None:
-    arguments: list[Any] = [settings.ONLINE_QUEUE_LIMIT, MOST_WAITING_BYTES, int(seconds * 1000)]
-    for each, film in zip(ids, films, strict=True):
-        arguments += [each, encode_film(film)]
-    if int(cast(int, broker.client().eval(_ENTER, 2, QUEUE, BYTES, *arguments))) < 0:
+def _enter(queue: str, ids: list[str], contents: Sequence[bytes], seconds: float, most: int) -> None:
+    arguments: list[Any] = [most, MOST_WAITING_BYTES, int(seconds * 1000)]
+    for each, content in zip(ids, contents, strict=True):
+        arguments += [each, content]
+    if int(cast(int, broker.client().eval(_ENTER, 2, queue, f"{queue}:bytes", *arguments))) < 0:
         raise PredictorBusy(retry_after=5)
 
 
-def _answer(request: str, deadline: float) -> OnlinePrediction:
+def _answer(queue: str, request: str, deadline: float) -> dict[str, Any]:
     seconds = deadline - time.monotonic()
     found = None
     if seconds > 0:
-        found = cast(Any, _waiting_client().blpop([f"{QUEUE}:{request}:answer"], timeout=seconds))
+        found = cast(Any, _waiting_client().blpop([f"{queue}:{request}:answer"], timeout=seconds))
     if found is None:
         raise PredictorUnavailable("The prediction worker did not answer in time.")
-    answer = json.loads(found[1])
+    answer: dict[str, Any] = json.loads(found[1])
     if "reason" in answer:
         raise PredictorUnavailable(answer["reason"])
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in answer.items()
-    }
-    return OnlinePrediction(**fields)
+    return answer
 
 
-def _withdraw(ids: list[str], films: Sequence[OnlineFilm]) -> None:
+def _withdraw(queue: str, ids: list[str], contents: Sequence[bytes]) -> None:
     """Take back what nobody waits for any more, so that it fills no queue."""
     client = broker.client()
-    for each, film in zip(ids, films, strict=True):
-        size = len(encode_film(film))
-        if client.lrem(QUEUE, 1, f"{each} {size}"):
-            client.decrby(BYTES, size)
-        client.delete(f"{QUEUE}:{each}")
+    for each, content in zip(ids, contents, strict=True):
+        if client.lrem(queue, 1, f"{each} {len(content)}"):
+            client.decrby(f"{queue}:bytes", len(content))
+        client.delete(f"{queue}:{each}")
 
 
 def encode_film(film: OnlineFilm) -> bytes:
@@ -186,6 +195,14 @@ def decode_film(content: bytes) -> OnlineFilm:
     line, _, poster = content.partition(b"\n")
     texts = json.loads(line)
     return OnlineFilm(**(texts | {"poster": poster if texts["poster"] else None}))
+
+
+def decode_prediction(answer: dict[str, Any]) -> OnlinePrediction:
+    """A prediction out of the worker's JSON."""
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in answer.items()
+    }
+    return OnlinePrediction(**fields)
 
 
 _waiting_clients: dict[tuple[str, float], redis.Redis] = {}

@@ -197,8 +197,10 @@ def film_panel(film: Film, prediction: Prediction) -> Panel:
     )
 
 
-def online_panel(prediction: OnlinePrediction, version: ModelVersion) -> Panel:
-    """The panel of an online prediction: nothing to compare with, and nothing known of any training."""
+def online_panel(
+    prediction: OnlinePrediction, version: ModelVersion, *, labels: Collection[int] | None = None
+) -> Panel:
+    """The panel of an online prediction: nothing to compare with but `labels`, and nothing known of any training."""
     rows = _rows(
         label_ids=prediction.label_ids,
         probabilities=prediction.probabilities,
@@ -206,14 +208,14 @@ def online_panel(prediction: OnlinePrediction, version: ModelVersion) -> Panel:
         poster=prediction.poster_probabilities,
         thresholds=prediction.thresholds,
         predicted=prediction.predicted,
-        labels=None,
+        labels=labels or None,
     )
     return Panel(
         version=version,
         prominent=tuple(row for row in rows if row.outcome in _PROMINENT),
         rest=tuple(row for row in rows if row.outcome not in _PROMINENT),
         inputs=_ordered(prediction.inputs),
-        compared=False,
+        compared=bool(labels),
         online=True,
         stale=False,
         part="",

@@ -12,6 +12,7 @@ from predictor.views.data import chart, data
 from predictor.views.film import film
 from predictor.views.models import model, model_chart, models
 from predictor.views.try_it import try_it
+from predictor.views.why import why
 
 urlpatterns: list[URLPattern] = [
     path("", browse, name="browse"),
@@ -20,6 +21,7 @@ urlpatterns: list[URLPattern] = [
     path("data/<slug:name>/<slug:scheme>-<slug:width>.svg", chart, name="chart"),
     path("films/<int:film_id>/", film, name="film-by-id"),
     path("films/<int:film_id>-<slug:slug>/", film, name="film"),
+    path("films/<int:film_id>-<slug:slug>/why/", why, name="why"),
     path("compare/", compare, name="compare"),
     path("models/", models, name="models"),
     path("models/<int:version_id>/", model, name="model"),

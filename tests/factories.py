@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import math
+import re
 from typing import Any
 
 import numpy as np
@@ -144,3 +146,60 @@ def make_prediction(
         }
         | fields
     )
+
+
+def make_explanation(
+    film: Film,
+    version: ModelVersion,
+    *,
+    probabilities: dict[str, float] | None = None,
+    words: dict[str, dict[str, float]] | None = None,
+    cells: dict[tuple[int, int], dict[str, float]] | None = None,
+    inputs: dict[str, dict[str, float]] | None = None,
+) -> dict[str, Any]:
+    """A worker's explanation of a film, kept as if it had been asked for; returns the worker's answer.
+
+    Effects are given by genre name: of words of title or overview, of cells (row, column) of the poster, and of `inputs`
+    ("texts" and "poster"); all others are 0, other probabilities 0.02, thresholds 0.5, the prior 0.1.
+    """
+    from predictor.explaining import keep_explanation
+
+    names = [next(name for name, pk in GENRE_IDS.items() if pk == label) for label in version.label_ids]
+
+    def effects(given: dict[str, float] | None) -> list[float]:
+        return [(given or {}).get(name, 0.0) for name in names]
+
+    values = [(probabilities or {}).get(name, 0.02) for name in names]
+    texts = [
+        (field, match.start(), match.end(), match[0])
+        for field in ("title", "overview")
+        for match in re.finditer(r"\w+", getattr(film, field))
+    ]
+    answer = {
+        "prediction": {
+            "version_id": version.pk,
+            "label_ids": version.label_ids,
+            "probabilities": values,
+            "overview_probabilities": values if film.overview else None,
+            "poster_probabilities": values if film.poster_id else None,
+            "thresholds": [0.5] * len(values),
+            "predicted": sorted(
+                pk for pk, value in zip(version.label_ids, values, strict=True) if value >= 0.5
+            ),
+            "inputs": [
+                "title",
+                *(["overview"] if film.overview else []),
+                *(["poster"] if film.poster_id else []),
+            ],
+            "poster_error": None,
+        },
+        "words": [[field, start, end, effects((words or {}).get(word))] for field, start, end, word in texts],
+        "regions": [[effects((cells or {}).get((row, column))) for column in range(4)] for row in range(6)]
+        if film.poster_id
+        else None,
+        "prior": [math.log(0.1 / 0.9)] * len(values),
+        "from_texts": effects((inputs or {}).get("texts")),
+        "from_poster": effects((inputs or {}).get("poster")),
+    }
+    keep_explanation(film, version, answer)
+    return answer

@@ -255,6 +255,70 @@ class OnlinePredictionSerializer(serializers.Serializer):
     genres = ProbabilitySerializer(many=True)
 
 
+class ContributionSerializer(serializers.Serializer):
+    """How much one input counted for a genre: its Shapley value."""
+
+    input = serializers.CharField(
+        source="name", help_text="overview (all the texts, with one), title, or poster."
+    )
+    log_odds = serializers.FloatField(source="effect", help_text="Above zero it spoke for the genre.")
+    share = share(help_text="Of all that the inputs moved, either way.")
+
+
+class WordEffectSerializer(serializers.Serializer):
+    """Words that were taken out of a text together; characters are counted in the text as the film has it."""
+
+    field = serializers.CharField()
+    start = serializers.IntegerField(min_value=0)
+    end = serializers.IntegerField(min_value=0)
+    text = serializers.CharField()
+    log_odds = serializers.FloatField(
+        help_text="By how much they fell without it: above zero it spoke for the genre."
+    )
+    probability_without = share()
+
+
+class RegionEffectSerializer(serializers.Serializer):
+    """A rectangle of the poster that was painted over, in fractions of its width and height from the top left."""
+
+    left = share()
+    top = share()
+    width = share()
+    height = share()
+    log_odds = serializers.FloatField()
+    probability_without = share()
+
+
+class ExplainedGenreSerializer(ProbabilitySerializer):
+    """One genre, and what moved it. `log_odds` of prior and contributions add up to those of the probability."""
+
+    prior = share(help_text="The genre's share of the films the model learned from: where it starts.")
+    contributions = ContributionSerializer(many=True)
+    words = WordEffectSerializer(many=True, help_text="In the order of the text.")
+    regions = RegionEffectSerializer(many=True, help_text="Row by row; none without a usable poster.")
+
+
+class ExplanationSerializer(serializers.Serializer):
+    """Why a version says what it says of a film: the genres that it or TMDB names, or else the most probable."""
+
+    version = VersionSerializer()
+    inputs = serializers.ListField(child=serializers.CharField(), help_text="Of title, overview, poster.")
+    poster_error = serializers.CharField(allow_blank=True, help_text="Why a poster was not used.")
+    genres = ExplainedGenreSerializer(many=True)
+
+
+class FilmExplanationSerializer(ExplanationSerializer):
+    """Why the displayed version says what it says of a film of the catalog, as the film is now."""
+
+    film = serializers.IntegerField()
+
+
+class ExplainedPredictionSerializer(OnlinePredictionSerializer):
+    """The champion's answer, and where it was asked for, why."""
+
+    explanation = ExplanationSerializer(allow_null=True, help_text="Null unless `explain` was true.")
+
+
 class StrictSerializer(serializers.Serializer):
     """Refuses fields it does not have: with all optional, a misspelt one would silently be left out."""
 
@@ -285,6 +349,9 @@ class PredictTextsSerializer(StrictSerializer):
     title = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
     overview = serializers.CharField(max_length=20_000, required=False, allow_blank=True, default="")
     tagline = serializers.CharField(max_length=1_000, required=False, allow_blank=True, default="")
+    explain = serializers.BooleanField(
+        required=False, default=False, help_text="Whether to say why, too: takes some ten times as long."
+    )
 
 
 class PredictSerializer(PredictTextsSerializer):

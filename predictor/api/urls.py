@@ -2,13 +2,14 @@
 
 from django.urls import URLPattern, path, re_path
 
-from predictor.api.views import docs, films, genres, models, predict, tokens
+from predictor.api.views import docs, explanation, films, genres, models, predict, tokens
 
 urlpatterns: list[URLPattern] = [
     path("", docs.RootView.as_view(), name="api-root"),
     path("films/", films.FilmsView.as_view(), name="api-films"),
     path("films/<int:film_id>/", films.FilmView.as_view(), name="api-film"),
     path("films/<int:film_id>/prediction/", films.PredictionView.as_view(), name="api-prediction"),
+    path("films/<int:film_id>/explanation/", explanation.ExplanationView.as_view(), name="api-explanation"),
     path("films/<int:film_id>/similar/", films.SimilarView.as_view(), name="api-similar"),
     path("genres/", genres.GenresView.as_view(), name="api-genres"),
     path("predict/", predict.PredictView.as_view(), name="api-predict"),

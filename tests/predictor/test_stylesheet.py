@@ -11,6 +11,7 @@ from ml_core.drawing import SCHEMES, Scheme
 from tests.catalog.contrast import contrast
 
 STYLESHEET = (settings.BASE_DIR / "static" / "css" / "style.css").read_text()
+PAGES = (settings.BASE_DIR / "static" / "css" / "pages.css").read_text()
 _BLOCKS = re.findall(r":root \{(.*?)\n\s*\}", STYLESHEET, re.DOTALL)
 LIGHT = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", _BLOCKS[0]))
 DARK = LIGHT | dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", _BLOCKS[1]))
@@ -22,6 +23,7 @@ TEXT = [
         for kind in ("hit", "miss", "extra", "error")
         for ground in ("paper", "surface", f"{kind}-soft")
     ),
+    *((kind, ground) for kind in ("for", "against") for ground in ("surface", "sunken")),
     *(("ink", f"{kind}-soft") for kind in ("hit", "miss", "error")),
     ("accent-ink", "accent"),
     ("accent-ink", "accent-strong"),
@@ -42,6 +44,21 @@ def test_text_has_a_contrast_of_4_5(scheme: dict[str, str], ink: str, ground: st
 @pytest.mark.parametrize(("mark", "ground"), GRAPHICS)
 def test_what_is_no_text_has_a_contrast_of_3(scheme: dict[str, str], mark: str, ground: str) -> None:
     assert contrast(scheme[mark], scheme[ground]) >= 3
+
+
+@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("kind", ["for", "against"])
+def test_a_marked_word_is_read_however_strong_its_mark(scheme: dict[str, str], kind: str) -> None:
+    shares = re.findall(r"\.word--\d \{ background: color-mix\(in srgb, var\(--tone\) (\d+)%", PAGES)
+    assert len(shares) == 3
+    for share in map(int, shares):
+        assert contrast(scheme["ink"], _mixed(scheme[kind], scheme["surface"], share / 100)) >= 4.5
+
+
+def _mixed(colour: str, ground: str, share: float) -> str:
+    """So much of a colour over a ground, as `color-mix(in srgb, ...)` with `transparent` comes out."""
+    pairs = zip(bytes.fromhex(colour[1:]), bytes.fromhex(ground[1:]), strict=True)
+    return "#" + bytes(round(share * over + (1 - share) * under) for over, under in pairs).hex()
 
 
 def test_templates_and_scripts_keep_style_out_of_the_page() -> None:

@@ -18,6 +18,8 @@ ACCESS = {
     ("get", "/api/v1/films/"): (200, 200, 200),
     ("get", "/api/v1/films/{film_id}/"): (200, 200, 200),
     ("get", "/api/v1/films/{film_id}/prediction/"): (200, 200, 200),
+    # Open like predicting; 503 because no worker runs here.
+    ("get", "/api/v1/films/{film_id}/explanation/"): (503, 503, 503),
     ("get", "/api/v1/films/{film_id}/similar/"): (200, 200, 200),
     ("get", "/api/v1/genres/"): (200, 200, 200),
     ("get", "/api/v1/models/"): (200, 200, 200),
