@@ -102,7 +102,8 @@ class _FilmScorer:
     def __init__(self, predictor: Predictor, film: FilmInput, *, usable_poster: bool) -> None:
         self.predictor, self.scorer, self.film = predictor, predictor.scorer, film
         names = [field.name for field in dataclasses.fields(FilmText)]
-        self.read = [name for name in names if getattr(self.scorer, f"reads_{name}", True)]
+        read = self.scorer.reads | ({"tagline"} if self.scorer.reads_tagline else set())
+        self.read = [name for name in names if name in read]
         self.text = FilmText(**{name: tidy(getattr(film, name)) for name in names})
         self.pixels: Pixels | None = None
         if usable_poster and film.poster is not None:
@@ -184,8 +185,11 @@ class _FilmScorer:
 
         ``encoded`` and ``posters`` have a row for each variant, or one for all of them.
         """
-        has = {name: np.array([bool(getattr(text, name)) for text in texts]) for name in self.read}
-        has_text = np.logical_or.reduce(list(has.values()))
+        nothing = np.zeros(len(texts), dtype=np.bool_)
+        has = dict.fromkeys(("title", "overview"), nothing) | {
+            name: np.array([bool(getattr(text, name)) for text in texts]) for name in self.read
+        }
+        has_text = np.logical_or.reduce([nothing, *has.values()])
         has_poster = np.full(len(texts), poster and self.pixels is not None)
         logits, _ = self.scorer.score(
             encoded.expand(len(texts), -1),
@@ -194,9 +198,11 @@ class _FilmScorer:
             has["overview"],
             has_poster,
         )
-        shown: dict[Input, NDArray[np.bool_]] = {"overview": has["overview"], "poster": has_poster}
-        if "title" in has:
-            shown["title"] = has["title"]
+        shown: dict[Input, NDArray[np.bool_]] = {
+            "title": has["title"],
+            "overview": has["overview"],
+            "poster": has_poster,
+        }
         inputs = [tuple(name for name, rows in shown.items() if rows[row]) for row in range(len(texts))]
         return self.predictor.log_odds(logits, inputs)
 

@@ -51,6 +51,11 @@ class Scorer(Protocol):
         ...
 
     @property
+    def reads_tagline(self) -> bool:
+        """Whether a tagline is read beside the title."""
+        ...
+
+    @property
     def poster_size(self) -> Size:
         """Height and width in pixels that posters are decoded to."""
         ...
@@ -164,6 +169,8 @@ def _batch_size(device: torch.device, on_cpu: int) -> int:
 
 class LstmCnnScorer:
     """The article's network with its vocabulary. It reads no titles; an absent poster is a black one, as in training."""
+
+    reads_tagline = False
 
     def __init__(
         self, description: ArtifactDescription, weights: dict[str, Tensor], device: torch.device

@@ -21,6 +21,7 @@ from ml_core.inputs import tidy
 from ml_core.predictor import FilmInput, Predictor
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.article import train_lstm_cnn
+from ml_core.recipes.fusion import train_fusion
 from ml_core.scorers import FilmText
 
 from .conftest import WORDS, drawn_poster
@@ -313,3 +314,26 @@ def test_the_articles_network_is_explained_by_its_overview_alone(
     assert explanation.prior + explanation.from_texts + explanation.from_poster == pytest.approx(
         log_odds(p), abs=1e-3
     )
+
+
+def test_a_network_of_posters_alone_is_explained_by_the_poster_alone(
+    tiny_snapshot: Path, tmp_path: Path
+) -> None:
+    train_fusion(
+        TrainingRequest(
+            snapshot=tiny_snapshot,
+            artifact=tmp_path / "posters",
+            work=tmp_path / "work",
+            name="posters",
+            inputs="poster",
+            epochs=1,
+            device="cpu",
+        )
+    )
+    predictor = Predictor.load(tmp_path / "posters", device="cpu")
+    explanation = explain(predictor, FilmInput("Night", STORY, "Do not sleep", drawn_poster(27, 5)))
+    assert explanation.words == ()
+    assert explanation.regions is not None
+    assert np.allclose(explanation.from_texts, 0)
+    both = explanation.prior + explanation.from_poster
+    assert np.allclose(both, log_odds(explanation.prediction.probabilities[0]), atol=1e-3)
