@@ -165,7 +165,7 @@ def train_fusion(request: TrainingRequest) -> str:
             "poster_size": list(POSTER_SIZE),
             "encoders": encoders,
             "reads": sorted(reads),
-            "reads_tagline": True,
+            "reads_tagline": "title" in reads,
         },
     )
 
