@@ -8,7 +8,7 @@ from typing import Any
 from ml_core.inputs import JUDGED
 
 _NETWORKS = {
-    "fusion": "A sentence encoder reads title and overview, an image encoder the poster; a learned gate weighs the two, "
+    "fusion": "A sentence encoder reads title, tagline and overview, an image encoder the poster; a learned gate weighs the two, "
     "and one layer of 256 units (the film's embedding) leads to 18 logits. In training, inputs are hidden at random, "
     "so a missing poster or overview is a case it has learnt.",
     "lstm_cnn": "The article's network: Word2Vec embedding and two stacked LSTM layers over the overview's words, four "
