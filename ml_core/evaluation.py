@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 
 from ml_core.calibration import label_losses, negative_log_likelihood
 from ml_core.labels import LABEL_IDS, LABEL_NAMES
+from ml_core.reliability import expected_calibration_error, reliability
 from ml_core.thresholds import DEFAULT_THRESHOLD, apply_thresholds
 
 Array = NDArray[np.float64]
-
-# Of the expected calibration error, as in Guo et al. 2017.
-CALIBRATION_BINS = 15
 
 AVERAGES = ("micro", "macro", "weighted", "samples")
 
@@ -73,7 +71,7 @@ def evaluate(
       ``subset_accuracy``: of the labels predicted at ``thresholds``.
     - ``genres``: for each label ``tmdb_id``, ``name``, ``support``, ``threshold``, ``roc_auc``,
       ``average_precision``, ``precision``, ``recall``, ``f1``, ``expected_calibration_error``.
-    - ``reliability``: see ``reliability``; of all labels together.
+    - ``reliability``: of all labels together, see :mod:`ml_core.reliability`.
     - ``baselines``: ``always_no`` (no genre for any film) and ``prior`` (each film gets the genres' frequencies; at
       0.5), each with every figure of :data:`FIGURES`.
 
@@ -221,46 +219,6 @@ def precision_recall_f1(predicted: NDArray[np.bool_], labels: NDArray[Any]) -> d
         }
         for i, name in enumerate(("precision", "recall", "f1"))
     }
-
-
-def reliability(
-    probabilities: NDArray[Any], labels: NDArray[Any], bins: int = CALIBRATION_BINS
-) -> list[dict[str, float]]:
-    """A reliability diagram as data: one entry for each equally wide bin of probability that is not empty.
-
-    An entry has ``low`` and ``high`` (the bin's bounds), ``count`` (pairs of film and label), ``mean_probability``,
-    and ``frequency`` (how many of those pairs are true).
-    """
-    p = np.asarray(probabilities, dtype=np.float64).ravel()
-    y = np.asarray(labels, dtype=np.float64).ravel()
-    where = calibration_bins(p, bins)
-    count = np.bincount(where, minlength=bins)
-    sum_p, sum_y = np.bincount(where, p, bins), np.bincount(where, y, bins)
-    return [
-        {
-            "low": b / bins,
-            "high": (b + 1) / bins,
-            "count": int(count[b]),
-            "mean_probability": float(sum_p[b] / count[b]),
-            "frequency": float(sum_y[b] / count[b]),
-        }
-        for b in np.flatnonzero(count).tolist()
-    ]
-
-
-def calibration_bins(probabilities: NDArray[Any], bins: int = CALIBRATION_BINS) -> NDArray[np.int64]:
-    """Into which bin of ``reliability`` each probability falls: its number, of the same shape."""
-    p = np.asarray(probabilities, dtype=np.float64)
-    where: NDArray[np.int64] = np.minimum((p * bins).astype(np.int64), bins - 1)
-    return where
-
-
-def expected_calibration_error(
-    probabilities: NDArray[Any], labels: NDArray[Any], bins: int = CALIBRATION_BINS
-) -> float:
-    """Mean distance of probability and frequency over the bins of ``reliability``, weighted by their counts."""
-    diagram = reliability(probabilities, labels, bins)
-    return sum(b["count"] * abs(b["mean_probability"] - b["frequency"]) for b in diagram) / np.size(labels)
 
 
 def film_figures(

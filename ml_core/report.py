@@ -36,7 +36,15 @@ HEADLINES = {
     "f1_samples": "samples F1",
     "expected_calibration_error": "ECE",
 }
-_ARTICLE = ("accuracy", "loss", "precision", "recall", "f1", "hamming", "macro_roc_auc")
+_ARTICLE = {
+    "accuracy": "accuracy",
+    "loss": "loss",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "hamming": "Hamming",
+    "macro_roc_auc": "macro ROC AUC",
+}
 # What the article reports of its own test set, in the order of _ARTICLE.
 _PUBLISHED = ("0.8737", "0.3406", "0.5732", "0.5210", "0.5080", "0.1078", "0.8021")
 _SLICES = {
@@ -146,7 +154,7 @@ def _report(
         "p is the probability of a genre, y is 1 where TMDB gives the film the genre and",
     ]
     lines += ["else 0, n is the number of films.", ""]
-    return [*lines, *(f"- **{name}**: {text}" for name, text in DEFINITIONS.items())]
+    return [*lines, *(f"- **{name}**: {text}" for name, text in DEFINITIONS.items()), "", SLICES]
 
 
 def _headline_rows(reports: Mapping[str, Any], shown: Sequence[str]) -> Iterable[Sequence[str]]:
@@ -194,7 +202,7 @@ def _differences(reports: Mapping[str, Any]) -> list[str]:
 
 
 def _article_rows(reports: Mapping[str, Any], shown: Sequence[str]) -> Iterable[Sequence[str]]:
-    yield ("shown", *(name.replace("_", " ").replace("macro roc auc", "macro ROC AUC") for name in _ARTICLE))
+    yield ("shown", *_ARTICLE.values())
     for name in shown:
         yield (JUDGED[name], *(_with_interval(reports[name], f"article_{figure}") for figure in _ARTICLE))
     for baseline in ("prior", "always_no"):
@@ -212,7 +220,7 @@ def _every_rows(reports: Mapping[str, Any], shown: Sequence[str]) -> Iterable[Se
     for figure in FIGURES:
         if not figure.startswith("article_"):
             yield (
-                figure.replace("_", " "),
+                figure.replace("_", " ").replace("roc auc", "ROC AUC").replace("f1", "F1"),
                 *(_with_interval(reports[name], figure) for name in shown),
                 *(
                     _number(_value(first["baselines"][baseline], figure))
@@ -233,7 +241,7 @@ def _detail(name: str, report: Report) -> list[str]:
         if picture == "cooccurrence":
             lines += [*_table(_cooccurrence_rows(report)), ""]
     for kind, entries in report.get("slices", {}).items():
-        lines += [f"### By {_SLICES[kind]}", "", SLICES, "", *_table(_slice_rows(kind, entries)), ""]
+        lines += [f"### By {_SLICES[kind]}", "", *_table(_slice_rows(kind, entries)), ""]
     return lines
 
 

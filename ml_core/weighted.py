@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from ml_core.evaluation import CALIBRATION_BINS, calibration_bins, film_figures
+from ml_core.evaluation import film_figures
+from ml_core.reliability import CALIBRATION_BINS, calibration_bins
 
 Array = NDArray[np.float64]
 

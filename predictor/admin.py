@@ -47,6 +47,12 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     list_filter = ("network",)
     search_fields = ("name", "sha256")
     actions = ("promote", "predict_now")
+    # Half a megabyte of numbers, which the version's page shows as what they are.
+    exclude = ("metrics",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ModelVersion]:
+        """Without what is not shown."""
+        return super().get_queryset(request).defer("metrics")
 
     @admin.display(description="SHA-256")
     def short_sha256(self, version: ModelVersion) -> str:

@@ -53,6 +53,7 @@ def site(db: None, broker: Any) -> dict[str, str]:
         "sha256": sha256,
         "extension": "jpg",
         "name": "genres",
+        "inputs": "overview_poster",
         "scheme": "light",
         "width": "wide",
         "id": str(Film.objects.get().pk),
