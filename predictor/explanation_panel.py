@@ -14,21 +14,14 @@ from predictor.online import OnlineFilm
 from predictor.panel import GenreRow, Panel, online_panel, percent, phrase
 
 # Marked is what moved the genre by this share of what moved it most, in three strengths.
-_STRENGTHS = (0.15, 0.35, 0.65)
+_STRENGTHS = (0.2, 0.4, 0.7)
 # Where hardly anything moved a genre, nothing is drawn as if it had: the scale covers at least so many log-odds.
-_LEAST_WORD, _LEAST_REGION = 0.6, 0.3
+_LEAST_WORD, _LEAST_REGION = 0.8, 0.4
 # As many lines as one reads.
-_MOST_LISTED = 6
-# How far a region's place is from the edges, in words; the grid has six rows and four columns.
-_ROWS = (
-    "at the top",
-    "in the upper part",
-    "above the middle",
-    "below the middle",
-    "in the lower part",
-    "at the bottom",
-)
-_COLUMNS = ("left", "left of the centre", "right of the centre", "right")
+_MOST_WORDS, _MOST_REGIONS = 6, 5
+# Where a region is; the grid has six rows and four columns.
+_ROWS = ("top", "upper", "upper middle", "lower middle", "lower", "bottom")
+_COLUMNS = ("left", "centre left", "centre right", "right")
 _FIELDS = {"title": "Title", "tagline": "Tagline", "overview": "Overview"}
 
 
@@ -131,7 +124,7 @@ class GenreExplanation:
     def regions(self) -> tuple[Influence, ...]:
         """What the poster's marked regions did, the strongest first."""
         strongest = sorted(self.cells, key=lambda cell: -abs(cell.influence.effect))
-        return tuple(cell.influence for cell in strongest[:_MOST_LISTED])
+        return tuple(cell.influence for cell in strongest[:_MOST_REGIONS])
 
     @property
     def poster_x(self) -> str:
@@ -270,8 +263,8 @@ def _genre(film: Film, explanation: FilmExplanation, row: GenreRow, column: int)
             for field in fields
         ),
         words=tuple(
-            [influence for influence in listed if influence.speaks_for][:_MOST_LISTED]
-            + [influence for influence in listed if not influence.speaks_for][:_MOST_LISTED]
+            [influence for influence in listed if influence.speaks_for][:_MOST_WORDS]
+            + [influence for influence in listed if not influence.speaks_for][:_MOST_WORDS]
         ),
         cells=tuple(_cells(explanation, row, column)),
     )
