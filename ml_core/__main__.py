@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     predict = commands.add_parser("predict", help="predict the genres of one film")
     predict.add_argument("artifact", type=Path)
     predict.add_argument("--title", default="")
+    predict.add_argument("--tagline", default="")
     predict.add_argument("--overview", default="")
     predict.add_argument("--poster", type=Path, help="a JPEG, PNG or WebP file")
     predict.add_argument("--json", action="store_true")
@@ -325,7 +326,7 @@ def _predict(options: argparse.Namespace) -> None:
 
     poster = options.poster.read_bytes() if options.poster else None
     predictor = Predictor.load(options.artifact, device=options.device)
-    result = predictor.predict([FilmInput(options.title, options.overview, poster=poster)])
+    result = predictor.predict([FilmInput(options.title, options.overview, options.tagline, poster)])
     names = {label.tmdb_id: label.name for label in LABELS}
     rows = [
         {"tmdb_id": tmdb_id, "name": names[tmdb_id], "probability": p, "threshold": t, "predicted": yes}
