@@ -29,7 +29,7 @@ def test_it_renders_every_operation_asks_nothing_of_anybody_else_and_breaks_no_r
     page.wait_for_selector("#operations-predictions-predict .responses-table")
     page.click("#operations-predictions-predict .try-out__btn")
     page.wait_for_selector("#operations-predictions-predict .execute")
-    assert page.locator(".opblock").count() == 12
+    assert page.locator(".opblock").count() == 13
     assert not elsewhere
 
 
