@@ -31,6 +31,8 @@ _HIGHEST_TEMPERATURE = 20.0
 # without it at the highest, so that a few films in perfect order never make for certainty (half a film: the
 # Krichevsky-Trofimov estimate of a coin never seen to fall the other way).
 _IMAGINED_FILM = 0.5
+# Levels that differ by less are one level; frequencies among any films that fit into memory differ by more.
+_ROUNDING = 1e-10
 
 
 class CalibrationError(ValueError):
@@ -198,7 +200,8 @@ def _centred_isotonic(x: Matrix, y: Matrix, weight: Matrix) -> tuple[tuple[float
     distinct, where = np.unique(x, return_inverse=True)
     films = np.bincount(where, weights=weight)
     fitted = isotonic_regression(np.bincount(where, weights=weight * y) / films, sample_weight=films)
-    starts = np.flatnonzero(np.append(True, np.diff(fitted) > 0))
+    # Pooled films have one level, but for what rounding leaves: two knots that apart in nothing would be none.
+    starts = np.flatnonzero(np.append(True, np.diff(fitted) > _ROUNDING))
     centres = np.add.reduceat(distinct * films, starts) / np.add.reduceat(films, starts)
     levels = np.clip(fitted[starts], 1e-12, 1 - 1e-12)
     return tuple(centres.tolist()), tuple(np.log(levels / (1 - levels)).tolist())

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from ml_core.calibration import fit_calibration
 from ml_core.evaluation import macro_roc_auc, mean_average_precision
-from ml_core.features import FeatureSource, FilmFeatures, state_sha256
-from ml_core.heads import new_fusion, train_heads
+from ml_core.features import FilmFeatures, state_sha256
+from ml_core.heads import fusion_logits, new_fusion, train_heads
 from ml_core.labels import LABEL_IDS
 from ml_core.networks.encoders import SentenceEncoder
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.fusion import Films, heads_config
-from ml_core.training import FitConfig, Progress, Rows, TrainingError, predict_logits
+from ml_core.training import FitConfig, Progress, Rows, TrainingError
 
 PROBABILITIES_FILE, DESCRIPTION_FILE = "out_of_fold.parquet", "crossfit.json"
 FOLDS = 5
@@ -141,8 +141,9 @@ def _fold(
         progress=films.request.progress,
         stage=f"fold {fold + 1}",
     )
-    source = FeatureSource(features)
-    from_val, from_held = (predict_logits(network, source, rows, device=films.device) for rows in (val, held))
+    from_val, from_held = (
+        fusion_logits(network, features, rows, device=films.device) for rows in (val, held)
+    )
     inputs = np.stack([features.has_title, features.has_overview, features.has_poster], axis=1) @ [1, 2, 4]
     probabilities = fit_calibration(from_val, labels[val], seed=config.seed).apply(from_held)
     for kind in np.unique(inputs[held]):

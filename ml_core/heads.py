@@ -55,16 +55,28 @@ def train_heads(
 
 
 def fusion_logits(
-    network: FusionNetwork, features: FilmFeatures, rows: Rows, inputs: InputSet, *, device: torch.device
+    network: FusionNetwork,
+    features: FilmFeatures,
+    rows: Rows,
+    inputs: InputSet | None = None,
+    *,
+    device: torch.device,
 ) -> NDArray[np.float32]:
-    """Logits ``(rows, 18)`` with exactly one set of inputs shown; each film must have them."""
-    everyone, nobody = np.ones(len(rows), dtype=np.bool_), np.zeros(len(rows), dtype=np.bool_)
-    given = FeatureSource(features).given(
-        rows,
-        has_text=nobody if inputs == "poster" else everyone,
-        has_overview=everyone if inputs in {"overview", "overview_poster"} else nobody,
-        has_poster=nobody if inputs in {"overview", "title"} else everyone,
-    )
+    """Logits ``(rows, 18)`` with exactly one set of inputs shown, which each film must have; or with all that it has.
+
+    In full precision: rounded to bfloat16, films that differ would share one logit.
+    """
+    source = FeatureSource(features)
+    if inputs is None:
+        given = source.inputs(rows)
+    else:
+        everyone, nobody = np.ones(len(rows), dtype=np.bool_), np.zeros(len(rows), dtype=np.bool_)
+        given = source.given(
+            rows,
+            has_text=nobody if inputs == "poster" else everyone,
+            has_overview=everyone if inputs in {"overview", "overview_poster"} else nobody,
+            has_poster=nobody if inputs in {"overview", "title"} else everyone,
+        )
     network.to(device).eval()
     with torch.inference_mode():
         logits: NDArray[np.float32] = network(*(tensor.to(device) for tensor in given)).float().cpu().numpy()

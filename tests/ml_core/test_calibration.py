@@ -155,3 +155,27 @@ def test_what_cannot_be_fitted_is_refused(logits: np.ndarray, labels: np.ndarray
 def test_a_damaged_calibration_is_refused(damaged: dict) -> None:
     with pytest.raises(CalibrationError):
         calibration_from_json(damaged)
+
+
+# 255 films in the order of their logits, and how many of them share each logit: pooled, two blocks of them have one level but
+# for rounding (2.8e-17). Found among the films of a validation part.
+ROUNDED_LABELS = (
+    "0010101000101001010000011001000100000000001010001000011100000110010000010000100100000111001010001001"
+    "0101000000010001000001100010000100000000000100110000001100000010110100000000000000100001100011000001"
+    "0100000010100000000000001000001100001001001000010000001"
+)
+ROUNDED_TIES = (
+    "2133242522222325423122321511111122112212211121114211113111113221111122112122121112111222111114122111"
+    "211411123231121213212111111122111211111121113211321311"
+)
+
+
+def test_levels_that_only_rounding_tells_apart_are_one_level() -> None:
+    logits = np.repeat(np.arange(len(ROUNDED_TIES)), [int(films) for films in ROUNDED_TIES]).astype(
+        np.float64
+    )
+    labels = np.array([int(label) for label in ROUNDED_LABELS], dtype=np.float64)
+    calibration = IsotonicCalibration.fit(logits[:, None], labels[:, None])
+    calibrated = calibration.apply(np.linspace(-1, 200, 500)[:, None])[:, 0]
+    assert (np.diff(calibrated) >= 0).all()
+    assert calibrated[0] < 0.2
