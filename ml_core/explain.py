@@ -7,7 +7,7 @@ fall (Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", 2
 it works for any :class:`ml_core.scorers.Scorer`, it answers for all genres at once, and what it says can be checked by
 hand: "without *haunted* 61 % instead of 82 %".
 
-Chosen by measurement: 10 films with both inputs from the test split, all 19 genres predicted of them, genresite-v1; by how
+Chosen by measurement: 10 films with both inputs from the test split, all 19 genres predicted of them, encoders as they came; by how
 much a genre's log-odds fall on average when the three words that a method puts first are taken out together
 ("comprehensiveness" of DeYoung et al., "ERASER", 2020). One word at a time 0.86; groups of four words, then the words of
 the stronger half of them, 0.83; a linear fit to 64 random removals (as LIME's) 0.75; three neighbouring words at a time
