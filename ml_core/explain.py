@@ -197,7 +197,7 @@ class _FilmScorer:
         has = dict.fromkeys(("title", "overview"), nothing) | {
             name: np.array([bool(getattr(text, name)) for text in texts]) for name in self.read
         }
-        has_text = np.logical_or.reduce([nothing, *has.values()])
+        has_text = has["title"] | has["overview"]  # as a prediction counts it: a tagline alone is no text
         has_poster = np.full(len(texts), poster and self.pixels is not None)
         logits, _ = self.scorer.score(
             encoded.expand(len(texts), -1),

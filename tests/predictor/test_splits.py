@@ -120,7 +120,7 @@ def test_the_command_says_what_it_assigned_and_warns_of_parted_groups(
     call_command("import_splits", str(path), name="mine")
     captured = capsys.readouterr()
     assert "Split mine: 2 films assigned, 0 unchanged, 1 not in the catalog." in captured.out
-    assert "1 groups of films" in captured.err
+    assert "but not their part: 1." in captured.err
 
 
 @pytest.mark.parametrize("content", ["id,split\n1,test\nx,train\n", "id,split\n1,test\n2,both\n", "film\n"])

@@ -36,5 +36,5 @@ class Command(BaseCommand):
         )
         if counts.parted_groups:
             self.stderr.write(
-                f"{counts.parted_groups:,} groups of films that share an overview, or title and year, are in several parts."
+                f"Groups of films that share an overview, or title and year, but not their part: {counts.parted_groups:,}."
             )
