@@ -5,6 +5,7 @@ Minutes long, for it starts everything for real; the installation step alone is 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -73,17 +74,27 @@ class Demo:
         with_children = psutil.Process(self.process.pid).children(recursive=True)
         self.seen |= {child.pid for child in with_children}
 
-    def left_over(self) -> list[str]:
-        """Command lines of its processes that still live."""
+    def left_over(self, *, servers: bool = True) -> list[str]:
+        """Command lines of its processes that still live, the private servers among them or not."""
         lines = []
         for pid in self.seen:
             try:
                 process = psutil.Process(pid)
-                if process.status() != psutil.STATUS_ZOMBIE:
+                if process.status() != psutil.STATUS_ZOMBIE and (
+                    servers or process.name() not in {"postgres", "valkey-server"}
+                ):
                     lines.append(" ".join(process.cmdline()))
             except psutil.NoSuchProcess:
                 continue
         return lines
+
+    def pid_of(self, words: str) -> int:
+        """The number of its living process whose command line has those words."""
+        for pid in self.seen:
+            with contextlib.suppress(psutil.NoSuchProcess):  # a management command that has ended
+                if words in " ".join(psutil.Process(pid).cmdline()):
+                    return pid
+        raise AssertionError(f"no process {words!r}: {self.left_over()}")
 
     def get(self, path: str) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
@@ -136,17 +147,17 @@ def test_from_nothing_to_predictions_then_stopped_killed_and_run_again(
     assert again.wait_until_ready(SECOND_RUN_SECONDS) < SECOND_RUN_SECONDS
     assert "Loading the starter catalog" not in again.output()
     again.process.send_signal(signal.SIGKILL)  # the holder of the servers
-    for pid in again.seen:
-        if "genresite.demo" in " ".join(psutil.Process(pid).cmdline()):
-            os.kill(pid, signal.SIGKILL)
-            break
-    eventually(lambda: not again.left_over(), seconds=30, message="processes left after kill -9")
+    os.kill(again.pid_of("genresite.demo"), signal.SIGKILL)
+    # Nobody was left to stop the servers: the next run takes them over, and stops them.
+    eventually(lambda: not again.left_over(servers=False), seconds=30, message="processes left after kill -9")
 
     third = Demo(var, port)
     third.wait_until_ready(SECOND_RUN_SECONDS)
     assert count(var, "predictor_prediction") == len(films)
     third.interrupt()
     assert third.process.returncode == 0
+    for run in (again, third):
+        eventually(lambda run=run: not run.left_over(), seconds=15, message="processes left at the end")
 
 
 def count(var: Path, table: str) -> int:
