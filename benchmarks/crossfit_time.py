@@ -15,10 +15,12 @@ from pathlib import Path
 
 from ml_core.crossfit import crossfit
 from ml_core.devices import keep_freed_memory
-from ml_core.heads import new_fusion, train_heads
+from ml_core.features import FeatureSource
+from ml_core.heads import new_fusion
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.fusion import Films, heads_config
 from ml_core.recipes.running import set_threads
+from ml_core.training import fit
 
 PROMISED_RATIO = 2.0
 
@@ -42,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         features = films.features(films.all_rows())
         labels, train, val = films.snapshot.labels, films.rows("train"), films.rows("val")
         start = time.perf_counter()
-        result = train_heads(
+        result = fit(
             new_fusion(features, labels, train=train, seed=0),
-            features,
+            FeatureSource(features),
             labels,
             train=train,
             val=val,

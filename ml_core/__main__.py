@@ -199,8 +199,10 @@ def _snapshot(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from ml_core import ranks
     from ml_core.recipes import TrainingRequest
 
+    ranks.join()  # this command alone is shared among processes; another one's lock on its folder refuses the second
     with _training_process(options, options.artifact) as (work, report):
         request = TrainingRequest(
             snapshot=options.snapshot,
@@ -271,7 +273,6 @@ def _training_process(options: argparse.Namespace, written: Path) -> Iterator[tu
 
     keep_freed_memory()
     set_threads(options.threads)
-    ranks.join()
     work = options.work or written.with_name(f"{written.name}.work")
     try:
         if ranks.rank() > 0:

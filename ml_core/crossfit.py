@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from ml_core.calibration import fit_calibration
 from ml_core.evaluation import macro_roc_auc, mean_average_precision
-from ml_core.features import FilmFeatures, state_sha256
-from ml_core.heads import fusion_logits, new_fusion, train_heads
+from ml_core.features import FeatureSource, FilmFeatures, state_sha256
+from ml_core.heads import fusion_logits, new_fusion
 from ml_core.labels import LABEL_IDS
 from ml_core.networks.encoders import SentenceEncoder
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.fusion import Films, heads_config
-from ml_core.training import FitConfig, Progress, Rows, TrainingError
+from ml_core.training import FitConfig, Progress, Rows, TrainingError, fit
 
 PROBABILITIES_FILE, DESCRIPTION_FILE = "out_of_fold.parquet", "crossfit.json"
 FOLDS = 5
@@ -129,9 +129,9 @@ def _fold(
     train, val = rest[~to_val], rest[to_val]
     network = new_fusion(features, labels, train=train, seed=config.seed + fold)
     key = f"{films.snapshot.sha256[:16]}-{state_sha256(films.image)[:8]}-{config.seed}-{config.epochs}-{fold}"
-    train_heads(
+    fit(
         network,
-        features,
+        FeatureSource(features),
         labels,
         train=train,
         val=val,

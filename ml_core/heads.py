@@ -1,8 +1,6 @@
-"""The fusion network on top of encoders that stay as they are: trained on features that were computed once."""
+"""The fusion network on features that were computed once: a new one, and what it answers."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +9,7 @@ from numpy.typing import NDArray
 from ml_core.features import FeatureSource, FilmFeatures
 from ml_core.inputs import InputSet
 from ml_core.networks.fusion import FusionConfig, FusionNetwork, initialise_output
-from ml_core.training import FitConfig, FitResult, Progress, Rows, fit
+from ml_core.training import Rows
 
 
 def new_fusion(
@@ -24,34 +22,6 @@ def new_fusion(
     )
     initialise_output(network, torch.from_numpy(labels[train].mean(axis=0)))
     return network
-
-
-def train_heads(
-    network: FusionNetwork,
-    features: FilmFeatures,
-    labels: NDArray[np.float32],
-    *,
-    train: Rows,
-    val: Rows,
-    config: FitConfig,
-    device: torch.device,
-    checkpoint: Path | None = None,
-    progress: Progress | None = None,
-    stage: str = "train heads",
-) -> FitResult:
-    """Train the network on the features; the best epoch's weights are in it afterwards."""
-    return fit(
-        network,
-        FeatureSource(features),
-        labels,
-        train=train,
-        val=val,
-        config=config,
-        device=device,
-        checkpoint=checkpoint,
-        progress=progress,
-        stage=stage,
-    )
 
 
 def fusion_logits(

@@ -7,11 +7,8 @@ from its poster - so that no input leans back because the other one explains the
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ml_core.augmentation import augment_posters
@@ -19,7 +16,7 @@ from ml_core.film_texts import FilmTexts
 from ml_core.networks.encoders import MASK_TOKEN, ImageEncoder, SentenceEncoder, pad_tokens
 from ml_core.networks.fusion import FusionNetwork
 from ml_core.posters import DecodedPosters
-from ml_core.training import FitConfig, FitResult, Progress, Rows, fit
+from ml_core.training import Rows
 
 # How often, in training, a film with an overview is shown without it, and without its title or tagline.
 _NO_OVERVIEW, _NO_TITLE, _NO_TAGLINE = 0.12, 0.1, 0.3
@@ -131,32 +128,3 @@ def learning_rate_share(name: str) -> float:
         above = 5 - int(name.split(".")[2])
         return _SENTENCE_RATE * _LAYER_DECAY**above
     return _IMAGE_RATE if name.startswith("image.") else 1.0
-
-
-def tune(
-    network: FilmNetwork,
-    texts: FilmTexts,
-    posters: DecodedPosters,
-    labels: NDArray[np.float32],
-    *,
-    train: Rows,
-    val: Rows,
-    config: FitConfig,
-    device: torch.device,
-    checkpoint: Path | None = None,
-    progress: Progress | None = None,
-) -> FitResult:
-    """Train the network from end to end; the best epoch's weights are in it afterwards."""
-    return fit(
-        network,
-        FilmSource(texts, posters),
-        labels,
-        train=train,
-        val=val,
-        config=config,
-        device=device,
-        checkpoint=checkpoint,
-        progress=progress,
-        stage="tune encoders",
-        rate_of=learning_rate_share,
-    )

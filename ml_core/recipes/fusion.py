@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ml_core import ranks
 from ml_core.devices import choose_device
-from ml_core.features import FilmFeatures, film_features, state_sha256
+from ml_core.features import FeatureSource, FilmFeatures, film_features, state_sha256
 from ml_core.film_texts import FilmTexts
-from ml_core.heads import fusion_logits, new_fusion, train_heads
+from ml_core.heads import fusion_logits, new_fusion
 from ml_core.inputs import Input, InputSet
 from ml_core.networks.encoders import ImageEncoder, SentenceEncoder
 from ml_core.networks.fusion import FusionNetwork
@@ -26,8 +26,8 @@ from ml_core.recipes import TrainingRequest
 from ml_core.recipes.finishing import finish, half
 from ml_core.scorers import load_tuned
 from ml_core.snapshot import Part, Snapshot
-from ml_core.training import FitConfig, FitResult, Rows
-from ml_core.tuning import FilmNetwork, tune
+from ml_core.training import FitConfig, FitResult, Rows, fit
+from ml_core.tuning import FilmNetwork, FilmSource, learning_rate_share
 
 # Height and width of a poster for the image encoder: TMDB's are 2:3, and both sides must be divisible by 32.
 POSTER_SIZE = (224, 160)
@@ -122,9 +122,9 @@ def train_fusion(request: TrainingRequest) -> str:
     train, val = films.rows("train"), films.rows("val")
     features = films.features(films.all_rows())
     network = new_fusion(features, snapshot.labels, train=train, seed=request.seed)
-    heads = train_heads(
+    heads = fit(
         network,
-        features,
+        FeatureSource(features),
         snapshot.labels,
         train=train,
         val=val,
@@ -134,6 +134,7 @@ def train_fusion(request: TrainingRequest) -> str:
         checkpoint=request.work
         / f"heads-{request.inputs}-{request.loss}-{snapshot.sha256[:16]}-{_both_sha256(films)}.safetensors",
         progress=request.progress,
+        stage="train heads",
     )
     training = {"heads": heads.epochs}
     weights: dict[str, NDArray[Any]] = {}
@@ -178,10 +179,9 @@ def _both_sha256(films: Films) -> str:
 def _tune(films: Films, network: FusionNetwork) -> FitResult:
     """Tune encoders and heads from end to end; their weights are the best epoch's afterwards."""
     request, snapshot = films.request, films.snapshot
-    result = tune(
+    result = fit(
         FilmNetwork(films.sentence, films.image, network),
-        films.texts,
-        films.posters,
+        FilmSource(films.texts, films.posters),
         snapshot.labels,
         train=films.rows("train"),
         val=films.rows("val"),
@@ -203,6 +203,8 @@ def _tune(films: Films, network: FusionNetwork) -> FitResult:
         checkpoint=request.work
         / f"end-to-end-{request.inputs}-{request.loss}-{snapshot.sha256[:16]}.safetensors",
         progress=request.progress,
+        stage="tune encoders",
+        rate_of=learning_rate_share,
     )
     for module in (films.sentence, films.image, network):
         module.to("cpu").requires_grad_(False)

@@ -252,3 +252,19 @@ def test_a_network_trained_on_one_input_is_shown_no_other(
     assert set(predictor.description.metrics["test"]) <= {inputs, "title", "all_films"}
     other = result.overview_probabilities if inputs == "poster" else result.poster_probabilities
     assert np.isnan(other).all()
+
+
+def test_rounding_to_bfloat16_where_it_pays_changes_no_answer_by_much(
+    fusion: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = [
+        FilmInput("Night", HORROR, poster=POSTER),
+        FilmInput("Wedding", WORDS[35]),
+        FilmInput("Night", ""),
+    ]
+    answers = []
+    for rounded in (False, True):
+        monkeypatch.setattr("ml_core.devices._cpu_multiplies_bf16", lambda rounded=rounded: rounded)
+        answers.append(Predictor.load(fusion, device="cpu").predict(films).probabilities)
+    assert not np.array_equal(*answers)
+    assert np.allclose(*answers, atol=0.03)

@@ -137,3 +137,8 @@ def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[10] == 1.0
     assert rates[-1] < 0.001
+
+
+def test_a_training_without_progress_ends_when_its_patience_does() -> None:
+    patient = train(NumbersSource(), epochs=80, patience=2)
+    assert len(patient.epochs) == patient.best_epoch + 1 + 2 < 80

@@ -13,8 +13,8 @@ from ml_core.networks.encoders import MASK_TOKEN, ImageEncoder, SentenceEncoder
 from ml_core.networks.fusion import FusionConfig, FusionNetwork
 from ml_core.posters import DecodedPosters, decode_all
 from ml_core.snapshot import Snapshot
-from ml_core.training import FitConfig, FitResult
-from ml_core.tuning import FilmNetwork, FilmSource, learning_rate_share, tune
+from ml_core.training import FitConfig, FitResult, fit
+from ml_core.tuning import FilmNetwork, FilmSource, learning_rate_share
 
 SIZE = (64, 32)
 CONFIG = FitConfig(
@@ -137,10 +137,9 @@ def tuned(films, checkpoint: Path, *, stop_after: int | None = None) -> FitResul
         if stop_after is not None and (line["epoch"], line["step"]) >= (0, stop_after):
             raise InterruptionError
 
-    return tune(
+    return fit(
         new_network(),
-        texts,
-        posters,
+        FilmSource(texts, posters),
         snapshot.labels,
         train=snapshot.rows("train")[:20],
         val=snapshot.rows("val"),
@@ -148,6 +147,7 @@ def tuned(films, checkpoint: Path, *, stop_after: int | None = None) -> FitResul
         device=torch.device("cpu"),
         checkpoint=checkpoint,
         progress=progress,
+        rate_of=learning_rate_share,
     )
 
 
