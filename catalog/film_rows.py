@@ -94,10 +94,13 @@ def filled(record: FilmRecord, other: FilmRecord) -> FilmRecord:
     return replace(record, **missing)
 
 
-def write_batch(films: dict[int, FilmRecord], genres: GenreDirectory, repeats: set[int]) -> tuple[int, int]:
+def write_batch(
+    films: dict[int, FilmRecord], genres: GenreDirectory, repeats: set[int], *, from_api: bool = False
+) -> tuple[int, int]:
     """Insert and update what differs from the catalog; returns how many were created and how many updated.
 
-    ``repeats`` are ids whose records only fill what is empty.
+    ``repeats`` are ids whose records only fill what is empty. ``from_api`` says that the records came from TMDB's API
+    just now, and not from a file.
     """
     if not films:
         return 0, 0
@@ -105,6 +108,7 @@ def write_batch(films: dict[int, FilmRecord], genres: GenreDirectory, repeats: s
     known = _read_known(list(films))
     columns: dict[str, list[Any]] = {name: [] for name in ("tmdb_id", *_FACTS, *_DERIVED)}
     genres_of: dict[int, tuple[int, ...]] = {}
+    relabelled: list[tuple[int, str, str]] = []
     created = 0
     for tmdb_id, record in films.items():
         before = known.get(tmdb_id)
@@ -127,13 +131,18 @@ def write_batch(films: dict[int, FilmRecord], genres: GenreDirectory, repeats: s
             facts |= {name: value for name, value in _UNKNOWN.items() if facts[name] is None}
         merged = replace(record, **facts)
         row = facts | derived_fields(merged, poster_sha256=before["poster_sha256"] if before else "")
-        row["label_ids"] = "{" + ",".join(map(str, genres.labels(genre_ids))) + "}"
+        row["label_ids"] = _literal(genres.labels(genre_ids))
+        if before and before["label_ids"] != genres.labels(genre_ids):
+            relabelled.append((before["id"], _literal(before["label_ids"]), row["label_ids"]))
         row["tmdb_id"] = tmdb_id
         for name, values in columns.items():
             values.append(row[name])
         genres_of[tmdb_id] = genre_ids
     if genres_of:
         _write_rows(columns, genres_of)
+    if relabelled:
+        _keep_former_labels(relabelled)
+    _note_origin(list(films), new=[tmdb_id for tmdb_id in films if tmdb_id not in known], from_api=from_api)
     return created, len(genres_of) - created
 
 
@@ -142,7 +151,7 @@ def _read_known(tmdb_ids: list[int]) -> dict[int, dict[str, Any]]:
     facts = ", ".join(f"f.{name}" for name in _FACTS)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT f.tmdb_id, {facts}, coalesce(p.sha256, '') AS poster_sha256,
+            f"""SELECT f.id, f.tmdb_id, {facts}, f.label_ids, coalesce(p.sha256, '') AS poster_sha256,
                        ARRAY(SELECT genre_id FROM catalog_film_genres WHERE film_id = f.id ORDER BY genre_id)
                          AS genre_ids
                 FROM catalog_film f LEFT JOIN catalog_poster p ON p.id = f.poster_id
@@ -150,7 +159,41 @@ def _read_known(tmdb_ids: list[int]) -> dict[int, dict[str, Any]]:
             [tmdb_ids],
         )
         names = [column[0] for column in cursor.description]
-        return {row[0]: dict(zip(names, row, strict=True)) for row in cursor.fetchall()}
+        return {row[1]: dict(zip(names, row, strict=True)) for row in cursor.fetchall()}
+
+
+def _literal(numbers: Iterable[int]) -> str:
+    """Numbers as PostgreSQL writes an array: arrays of arrays must not differ in length, arrays of texts may."""
+    return "{" + ",".join(map(str, numbers)) + "}"
+
+
+def _keep_former_labels(changes: list[tuple[int, str, str]]) -> None:
+    """Note labels that changed, each as (film, before, after)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO catalog_labelchange (film_id, before, after)
+               SELECT film_id, before::smallint[], after::smallint[]
+               FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS given (film_id, before, after)""",
+            [list(column) for column in zip(*changes, strict=True)],
+        )
+
+
+def _note_origin(tmdb_ids: list[int], *, new: list[int], from_api: bool) -> None:
+    """Keep apart what only TMDB's API gave, which may not be kept for good, from what a file gave."""
+    with connection.cursor() as cursor:
+        if from_api:
+            cursor.execute(
+                """UPDATE catalog_film
+                   SET synced_at = now(), tmdb_deleted_at = NULL,
+                       from_api_alone = from_api_alone OR tmdb_id = ANY(%s)
+                   WHERE tmdb_id = ANY(%s)""",
+                [new, tmdb_ids],
+            )
+        else:
+            cursor.execute(
+                "UPDATE catalog_film SET from_api_alone = false WHERE from_api_alone AND tmdb_id = ANY(%s)",
+                [tmdb_ids],
+            )
 
 
 def _write_rows(columns: dict[str, list[Any]], genres_of: dict[int, tuple[int, ...]]) -> None:

@@ -13,7 +13,7 @@ from django.db import reset_queries, transaction
 
 from catalog.derived import derived_fields, input_hash
 from catalog.film_rows import GenreDirectory, filled, lock_writing, write_batch
-from catalog.models import Film, ImportRun, Poster
+from catalog.models import Film, ImportRun, LabelChange, Poster
 from catalog.records import FilmRecord, ImportCounts, Rejection, SeenIds
 from catalog.runs import end_run, record_rejections, start_run
 
@@ -98,8 +98,11 @@ def save_facts(film: Film) -> None:
         lock_writing()
         for name, value in derived_fields(film).items():
             setattr(film, name, value)
+        before = Film.objects.values_list("label_ids", flat=True).get(pk=film.pk)
         film.label_ids = sorted(film.genres.filter(is_label=True).values_list("id", flat=True))
         film.save()
+        if film.label_ids != before:
+            LabelChange.objects.create(film=film, before=before, after=film.label_ids)
 
 
 def _batches(items: Iterable[FilmRecord | Rejection], size: int) -> Iterator[list[FilmRecord | Rejection]]:

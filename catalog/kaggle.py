@@ -14,6 +14,7 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
+from catalog.cleaning import LONGEST, clean_overview, clean_text, clean_title
 from catalog.csv_rows import CsvError, Row, RowError, read_rows, shown
 from catalog.records import FilmRecord, Rejection
 
@@ -38,13 +39,7 @@ INVALID_GENRES = frozenset(
         "Vision View Entertainment",
     }
 )
-LONGEST = {"title": 500, "original_title": 500, "overview": 20_000, "tagline": 2_000, "genres": 10_000}
 
-_URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_SPACE = re.compile(r"\s+")
-_MISSING = {"", "nan", "none", "null", "n/a"}
-_NO_OVERVIEW = {"no overview found.", "no overview found", "no overview", "no overview yet."}
 _LARGEST_INTEGER = 2**31 - 1
 
 
@@ -106,23 +101,22 @@ def _film(row: Row, notes: list[Rejection]) -> FilmRecord:
     for name, longest in LONGEST.items():
         if len(fields.get(name, "")) > longest:
             raise RowError("length", f"{name} has {len(fields[name]):,} characters, at most {longest:,} fit")
-    adult = _text(fields.get("adult", ""))
+    adult = clean_text(fields.get("adult", ""))
     if adult.casefold() not in {"", "true", "false"}:
         raise RowError("adult", f"adult is {shown(adult)!r}, neither True nor False: the columns are shifted")
-    original_title = _title(fields.get("original_title", ""))
-    title = _title(fields["title"]) or original_title
+    original_title = clean_title(fields.get("original_title", ""))
+    title = clean_title(fields["title"]) or original_title
     if not title:
         raise RowError("title", "the film has no title")
-    genres = _genres(_text(fields["genres"]))
+    genres = _genres(clean_text(fields["genres"]))
     values = _Values(row, tmdb_id, notes)
-    overview = _text(_URL.sub(" ", fields["overview"]))
     return FilmRecord(
         tmdb_id=tmdb_id,
         title=title,
         original_title=original_title,
         imdb_id=values.matching("imdb_id", r"tt\d{5,10}"),
-        overview="" if overview.casefold() in _NO_OVERVIEW else overview,
-        tagline=_text(_URL.sub(" ", fields.get("tagline", ""))),
+        overview=clean_overview(fields["overview"]),
+        tagline=clean_text(fields.get("tagline", ""), addresses=False),
         release_date=values.day("release_date"),
         runtime=values.integer("runtime", most=2_000),
         original_language=values.matching("original_language", r"[a-z]{2,3}"),
@@ -145,18 +139,6 @@ def _tmdb_id(text: str) -> int:
     raise RowError("id", f"the id {shown(text)!r} is no TMDB id (a whole number from 1)")
 
 
-def _title(text: str) -> str:
-    """The text without control characters and runs of spaces. Films are called "None" and "Null"; none is "nan"."""
-    text = _SPACE.sub(" ", _CONTROL.sub(" ", text)).strip()
-    return "" if text == "nan" else text
-
-
-def _text(text: str) -> str:
-    """The same, and empty where the source says in words that there is nothing."""
-    text = _title(text)
-    return "" if text.lower() in _MISSING else text
-
-
 @lru_cache(maxsize=8192)
 def _genres(text: str) -> tuple[tuple[int, str], ...]:
     """Ids and names of the genres in a Python literal such as ``[{'id': 18, 'name': 'Drama'}]``."""
@@ -173,7 +155,7 @@ def _genres(text: str) -> tuple[tuple[int, str], ...]:
         id_, name = (item.get("id"), item.get("name")) if isinstance(item, dict) else (None, None)
         if not isinstance(id_, int) or isinstance(id_, bool) or not isinstance(name, str):
             raise RowError("genres", f"a genre needs an id and a name: {shown(repr(item))}")
-        name = _text(name)
+        name = clean_text(name)
         if name in INVALID_GENRES:
             continue
         if not (0 < id_ < 2**15 and 0 < len(name) <= 40):
@@ -189,7 +171,7 @@ class _Values:
         self._row, self._tmdb_id, self._notes = row, tmdb_id, notes
 
     def matching(self, name: str, pattern: str) -> str:
-        text = _text(self._row.fields.get(name, ""))
+        text = clean_text(self._row.fields.get(name, ""))
         if not text or re.fullmatch(pattern, text):
             return text
         # Kaggle's way of saying that there is none.
@@ -198,7 +180,7 @@ class _Values:
         return ""
 
     def number(self, name: str, *, most: float) -> float | None:
-        text = _text(self._row.fields.get(name, ""))
+        text = clean_text(self._row.fields.get(name, ""))
         if not text:
             return None
         try:
@@ -216,7 +198,7 @@ class _Values:
         return None if value is None or (name == "runtime" and value < 1) else round(value)
 
     def day(self, name: str) -> date | None:
-        text = _text(self._row.fields.get(name, ""))
+        text = clean_text(self._row.fields.get(name, ""))
         if not text:
             return None
         try:

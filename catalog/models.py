@@ -8,7 +8,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils.text import slugify
 
@@ -80,6 +80,14 @@ class Film(models.Model):
     poster_path = models.CharField(max_length=200, blank=True, help_text="TMDB's path of the poster.")
     genres = models.ManyToManyField(Genre, blank=True, related_name="films")
     synced_at = models.DateTimeField(null=True, blank=True, help_text="When last fetched from TMDB's API.")
+    tmdb_deleted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When TMDB first said that it has no such film any more."
+    )
+    from_api_alone = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="No file named it: what TMDB's API gave must be refreshed or dropped within six months.",
+    )
     added_at = models.DateTimeField(auto_now_add=True)
 
     # Derived by catalog.importing.derived_fields, in the same write as what they derive from.
@@ -134,6 +142,7 @@ class Film(models.Model):
             models.Index(fields=["-added_at", "-id"], include=LISTED, name="film_by_added"),
             models.Index(fields=["original_language", "-popularity", "-id"], name="film_by_language"),
             models.Index(fields=["id"], include=LISTED, name="film_facts"),
+            models.Index(fields=["synced_at"], condition=Q(synced_at__isnull=False), name="film_by_sync"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -170,6 +179,7 @@ class ImportRun(models.Model):
     class State(models.TextChoices):
         WAITING = "waiting"
         RUNNING = "running"
+        PAUSED = "paused"
         DONE = "done"
         FAILED = "failed"
         CANCELLED = "cancelled"
@@ -211,3 +221,32 @@ class ImportRejection(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.reason}" if self.line else f"{self.record}: {self.reason}"
+
+
+class ImportBatch(models.Model):
+    """Films that a run fetches together, by TMDB id: what a chunk of the ledger with the key `number` is about."""
+
+    run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="batches")
+    number = models.PositiveIntegerField()
+    tmdb_ids = ArrayField(models.PositiveIntegerField())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "number"], name="importbatch_once")]
+
+    def __str__(self) -> str:
+        return f"batch {self.number} of import {self.run_id}"
+
+
+class LabelChange(models.Model):
+    """When a film's labels were changed, and from what: a model is measured against them, so they are history."""
+
+    film = models.ForeignKey(Film, on_delete=models.CASCADE, related_name="label_changes")
+    changed_at = models.DateTimeField(db_default=Now(), db_index=True)
+    before = ArrayField(models.SmallIntegerField(), help_text="Genre ids, sorted.")
+    after = ArrayField(models.SmallIntegerField(), help_text="Genre ids, sorted.")
+
+    class Meta:
+        ordering = ["-changed_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"film {self.film_id}: {self.before} to {self.after}"

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from django.db import connection, reset_queries, transaction
+from django.db import reset_queries, transaction
 from django.db.models import F
 
-from catalog.derived import input_hash
-from catalog.film_rows import lock_writing
-from catalog.models import Film, ImportRun, Poster
+from catalog.film_posters import give_posters
+from catalog.models import Film, ImportRun
 from catalog.posters import MOST_BYTES, PosterError, PosterFacts, save_file, verify_poster
 from catalog.records import Rejection, SeenIds
 from catalog.runs import record_rejections
@@ -134,47 +133,8 @@ def _write(readings: list[_Reading], run: ImportRun, counts: PosterCounts) -> No
             else:
                 found[reading.tmdb_id] = facts
     with transaction.atomic():
-        stored = _give(found) if found else 0
+        stored = give_posters(found)
         record_rejections(run, rejections)
         ImportRun.objects.filter(pk=run.pk).update(posters_stored=F("posters_stored") + stored)
     counts.stored += stored
     counts.rejected += len(rejections)
-
-
-def _give(found: dict[int, PosterFacts]) -> int:
-    """Write the posters' rows and link their films; returns how many films were given one."""
-    by_hash = {facts.sha256: facts for facts in found.values()}
-    Poster.objects.bulk_create(
-        [
-            Poster(
-                sha256=facts.sha256,
-                file=facts.name,
-                format=facts.format,
-                size=facts.size,
-                width=facts.width,
-                height=facts.height,
-                dominant_colour=facts.dominant_colour,
-            )
-            for facts in by_hash.values()
-        ],
-        ignore_conflicts=True,
-    )
-    keys = dict(Poster.objects.filter(sha256__in=by_hash).values_list("sha256", "id"))
-    lock_writing()
-    films = Film.objects.filter(tmdb_id__in=found).values_list(
-        "id", "tmdb_id", "title", "overview", "tagline"
-    )
-    rows = []
-    for film_id, tmdb_id, title, overview, tagline in films:
-        assert tmdb_id is not None
-        sha256 = found[tmdb_id].sha256
-        digest = input_hash(title=title, overview=overview, tagline=tagline, poster_sha256=sha256)
-        rows.append((film_id, keys[sha256], digest))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """UPDATE catalog_film f SET poster_id = given.poster_id, input_hash = given.input_hash
-               FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS given (id, poster_id, input_hash)
-               WHERE f.id = given.id""",
-            [list(column) for column in zip(*rows, strict=True)] or [[], [], []],
-        )
-    return len(rows)

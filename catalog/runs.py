@@ -59,10 +59,11 @@ def holding(run: ImportRun) -> Iterator[None]:
 def close_interrupted_runs() -> int:
     """Mark runs as failed whose process is gone, which shows by nobody holding their lock; returns how many.
 
-    Uploads are left alone: the ledger gives them to another worker.
+    Uploads and imports from TMDB are left alone: the ledger gives them to another worker.
     """
     closed = 0
-    for run in ImportRun.objects.filter(state=ImportRun.State.RUNNING).exclude(options__has_key="upload"):
+    running = ImportRun.objects.filter(state=ImportRun.State.RUNNING)
+    for run in running.exclude(source=ImportRun.Source.TMDB).exclude(options__has_key="upload"):
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_RUNNING, run.pk])
             if cursor.fetchone()[0]:

@@ -172,6 +172,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=30),
         "options": {"expires": 30, "queue": "io"},
     },
+    # Looks whether films from TMDB are due to be fetched again; TMDB_SYNC_HOURS says how often they are.
+    "sync-tmdb": {
+        "task": "catalog.tasks.start_tmdb_sync",
+        "schedule": timedelta(minutes=15),
+        "options": {"expires": 900, "queue": "io"},
+    },
 }
 
 CACHES = {
@@ -293,6 +299,23 @@ ONLINE_TIMEOUT_SECONDS = env.float("ONLINE_TIMEOUT_SECONDS", default=20.0)
 ONLINE_QUEUE_LIMIT = env.int("ONLINE_QUEUE_LIMIT", default=256)
 # A lease is renewed every third of it, so a dead worker's chunk is free again within this plus one sweep.
 LEASE_SECONDS = env.float("LEASE_SECONDS", default=30.0)
+
+# TMDB -----------------------------------------------------------------------------------------------------
+
+# An API key (32 hexadecimal digits) or a read access token; without it nothing is asked of TMDB.
+TMDB_API_KEY = env.str("TMDB_API_KEY", default="")
+TMDB_API_BASE = env.str("TMDB_API_BASE", default="https://api.themoviedb.org/3")
+TMDB_IMAGE_BASE = env.str("TMDB_IMAGE_BASE", default="https://image.tmdb.org/t/p/")
+TMDB_EXPORT_BASE = env.str("TMDB_EXPORT_BASE", default="https://files.tmdb.org/p/exports/")
+TMDB_LANGUAGE = env.str("TMDB_LANGUAGE", default="en-US")
+# Of all workers together. TMDB's own upper limit is "somewhere in the 40 requests per second range".
+TMDB_REQUESTS_PER_SECOND = env.float("TMDB_REQUESTS_PER_SECOND", default=40.0)
+TMDB_POSTER_SIZE = env.str("TMDB_POSTER_SIZE", default="w342")
+# TMDB lets nobody keep its data for longer than six months; a month before that they are fetched again.
+TMDB_REFRESH_DAYS = env.int("TMDB_REFRESH_DAYS", default=150)
+TMDB_REFRESH_FILMS = env.int("TMDB_REFRESH_FILMS", default=5_000)
+# How often changes are asked for; 0 for never by itself.
+TMDB_SYNC_HOURS = env.float("TMDB_SYNC_HOURS", default=6.0)
 
 # Logging --------------------------------------------------------------------------------------------------
 

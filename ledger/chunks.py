@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, F, QuerySet
 from django.db.models.functions import Now
 
 from ledger.handlers import run_end_of
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 MAX_ATTEMPTS = 3
 
 _State = WorkChunk.State
-_OPEN = (_State.WAITING, _State.LEASED)
+_OPEN = (_State.WAITING, _State.LEASED, _State.PAUSED)
 
 
 class ChunkInterruptedError(RuntimeError):
@@ -37,6 +37,10 @@ class LeaseLostError(ChunkInterruptedError):
 
 class RunCancelledError(ChunkInterruptedError):
     """Somebody cancelled the run."""
+
+
+class RunPausedError(ChunkInterruptedError):
+    """Somebody paused the run; the chunk waits with it."""
 
 
 class WorkerStoppingError(ChunkInterruptedError):
@@ -65,6 +69,7 @@ class ClaimedChunk:
 
         Raises:
             RunCancelledError: the run was cancelled.
+            RunPausedError: the run was paused.
             LeaseLostError: the chunk is another's by now.
             WorkerStoppingError: this worker was asked to stop.
         """
@@ -73,6 +78,8 @@ class ClaimedChunk:
         row = WorkChunk.objects.filter(pk=self.id).values_list("state", "worker", "attempts").first()
         if row is not None and row[0] == _State.CANCELLED:
             raise RunCancelledError(f"{self.kind} run {self.run} was cancelled")
+        if row is not None and row[0] == _State.PAUSED:
+            raise RunPausedError(f"{self.kind} run {self.run} was paused")
         if row != (_State.LEASED, self.worker, self.attempt):
             raise LeaseLostError(f"the lease on {self.kind} chunk {self.id} was lost")
 
@@ -83,6 +90,7 @@ class Progress:
 
     waiting: int = 0
     leased: int = 0
+    paused: int = 0
     done: int = 0
     set_aside: int = 0
     cancelled: int = 0
@@ -91,12 +99,12 @@ class Progress:
     @property
     def total(self) -> int:
         """All chunks of the run."""
-        return self.waiting + self.leased + self.done + self.set_aside + self.cancelled
+        return self.waiting + self.leased + self.paused + self.done + self.set_aside + self.cancelled
 
     @property
     def ended(self) -> bool:
         """Nothing is left to do."""
-        return not (self.waiting or self.leased)
+        return not (self.waiting or self.leased or self.paused)
 
 
 def plan(*, kind: str, run: int, spans: Iterable[tuple[int, int]]) -> int:
@@ -249,6 +257,27 @@ def cancel_run(*, kind: str, run: int) -> int:
     return count
 
 
+def pause_run(*, kind: str, run: int) -> int:
+    """Let what is left of a run wait until `resume_run`; a worker in the middle of a chunk leaves it at its next look.
+
+    A chunk that is left so loses no attempt. Returns how many chunks were stopped.
+    """
+    with transaction.atomic():
+        _lock_run(kind, run)
+        rows = WorkChunk.objects.filter(kind=kind, run=run)
+        held = rows.filter(state=_State.LEASED).update(
+            state=_State.PAUSED, attempts=F("attempts") - 1, lease_until=None, worker=""
+        )
+        return held + rows.filter(state=_State.WAITING).update(state=_State.PAUSED)
+
+
+def resume_run(*, kind: str, run: int) -> int:
+    """Let a paused run go on. Returns how many chunks wait for workers now; wake them (`ledger.tasks.wake`)."""
+    with transaction.atomic():
+        _lock_run(kind, run)
+        return WorkChunk.objects.filter(kind=kind, run=run, state=_State.PAUSED).update(state=_State.WAITING)
+
+
 def progress(*, kind: str, run: int) -> Progress:
     """How far a run is."""
     rows = WorkChunk.objects.filter(kind=kind, run=run)
@@ -260,6 +289,12 @@ def progress(*, kind: str, run: int) -> Progress:
         if counts.get(_State.SET_ASIDE)
         else (),
     )
+
+
+def set_aside_keys(*, kind: str, run: int) -> list[int]:
+    """Where the chunks of a run begin that were set aside."""
+    rows = WorkChunk.objects.filter(kind=kind, run=run, state=_State.SET_ASIDE)
+    return list(rows.order_by("first").values_list("first", flat=True))
 
 
 def _claimed(chunk: ClaimedChunk) -> QuerySet[WorkChunk]:

@@ -14,6 +14,7 @@ class WorkChunk(models.Model):
     class State(models.TextChoices):
         WAITING = "waiting"
         LEASED = "leased"
+        PAUSED = "paused"
         DONE = "done"
         SET_ASIDE = "set_aside", "set aside"
         CANCELLED = "cancelled"

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -26,6 +27,9 @@ from ledger.workers import Heartbeat
 
 log = structlog.get_logger(__name__)
 
+# Seconds after which a worker lets the other messages of its queue have their turn: a run of a million films must not
+# keep an uploaded file, or beat's look for new films, waiting for hours.
+TURN_SECONDS = 20.0
 # Messages a wake puts into a queue at most: as many as workers could take part at once.
 MOST_MESSAGES = 16
 
@@ -52,14 +56,18 @@ def _send_wakes(kind: str, messages: int) -> None:
 
 @shared_task(name="ledger.tasks.work")
 def work(kind: str) -> int:
-    """Work on chunks of a kind until none waits. Returns how many were begun.
+    """Work on chunks of a kind until none waits, or for TURN_SECONDS and then again after what else waits in the queue.
 
-    Delivered twice, lost or late, it does no harm: what there is to do is claimed in the ledger.
+    Returns how many chunks were begun. Delivered twice, lost or late, it does no harm: what there is to do is claimed in the ledger.
     """
     handler = handler_of(kind)
     worker = f"{socket.gethostname()}:{os.getpid()}:{threading.get_native_id()}"
     begun = 0
+    ends = time.monotonic() + TURN_SECONDS
     while not stopping():
+        if begun and time.monotonic() > ends:
+            work.apply_async((kind,), queue=handler.queue, retry=False)
+            break
         chunks.release_expired(kind=kind)
         chunk = chunks.claim(kind=kind, worker=worker, stopping=stopping)
         if chunk is None:
