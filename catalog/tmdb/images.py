@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from catalog.posters import MOST_BYTES, PosterError
 from catalog.tmdb.answers import POSTER_PATH
 
-CONNECT_SECONDS, READ_SECONDS = 5.0, 15.0
+CONNECT_SECONDS, READ_SECONDS = 5.0, 8.0
 IMAGE_SECONDS = 60.0
 TRIES = 3
 _AGAIN = {HTTPStatus.TOO_MANY_REQUESTS, 500, 502, 503, 504}

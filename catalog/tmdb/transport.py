@@ -31,7 +31,7 @@ from catalog.tmdb.errors import (
 
 log = structlog.get_logger(__name__)
 
-CONNECT_SECONDS, READ_SECONDS = 5.0, 15.0
+CONNECT_SECONDS, READ_SECONDS = 5.0, 8.0
 # The whole of an answer: one that trickles keeps every read below its own limit.
 ANSWER_SECONDS = 30.0
 MOST_BYTES = 8 * 2**20
