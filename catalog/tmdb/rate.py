@@ -72,13 +72,12 @@ def acquire(*, between: Callable[[], object] = _nothing, rate: float | None = No
     reached is waited for: without it nobody knows what the others do.
     """
     interval = 1e6 / ((rate or settings.TMDB_REQUESTS_PER_SECOND) * GRANTED_SHARE)
-    grant_script = broker.client().register_script(_GRANT)
     while True:
         between()
         try:
             given, slot, wait = cast(
                 tuple[int, bytes, bytes],
-                grant_script(
+                broker.client().register_script(_GRANT)(
                     keys=[_SLOT, _BLOCKED], args=[f"{interval:.0f}", f"{_HORIZON_SECONDS * 1e6:.0f}"]
                 ),
             )
