@@ -294,6 +294,12 @@ ONLINE_QUEUE_LIMIT = env.int("ONLINE_QUEUE_LIMIT", default=256)
 # A lease is renewed every third of it, so a dead worker's chunk is free again within this plus one sweep.
 LEASE_SECONDS = env.float("LEASE_SECONDS", default=30.0)
 
+# TMDB
+TMDB_API_KEY = env.str("TMDB_API_KEY", default="")
+TMDB_API_BASE = env.str("TMDB_API_BASE", default="https://api.themoviedb.org/3")
+TMDB_IMAGE_BASE = env.str("TMDB_IMAGE_BASE", default="https://image.tmdb.org/t/p/")
+TMDB_EXPORT_BASE = env.str("TMDB_EXPORT_BASE", default="https://files.tmdb.org/p/exports/")
+
 # Logging --------------------------------------------------------------------------------------------------
 
 LOGGING: dict[str, Any] = {
