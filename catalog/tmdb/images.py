@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import re
 import time
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from catalog.tmdb.answers import POSTER_PATH
 CONNECT_SECONDS, READ_SECONDS = 5.0, 8.0
 IMAGE_SECONDS = 60.0
 TRIES = 3
+_SIZE = re.compile(r"original|w\d{1,5}")
 _AGAIN = {HTTPStatus.TOO_MANY_REQUESTS, 500, 502, 503, 504}
 
 
@@ -42,7 +44,7 @@ def download_poster(path: str, *, size: str) -> bytes:
     At most `catalog.posters.MOST_BYTES`. No redirect is followed. Raises `PosterError` with a code: ``path``, ``missing``,
     ``refused``, ``unavailable``, ``too-large``, ``cut-short``.
     """
-    if not POSTER_PATH.fullmatch(path) or not size.replace("original", "w1").removeprefix("w").isdecimal():
+    if not POSTER_PATH.fullmatch(path) or not _SIZE.fullmatch(size):
         raise PosterError("path", "TMDB names the poster in a form that it never has.")
     for attempt in range(1, TRIES + 1):
         try:

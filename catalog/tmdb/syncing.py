@@ -64,9 +64,10 @@ def drop_outdated() -> int:
     """
     with transaction.atomic():
         lock_writing()
-        dropped, _ = _outdated().filter(tmdb_deleted_at__isnull=False).delete()
+        _, rows = _outdated().filter(tmdb_deleted_at__isnull=False).delete()
+    dropped = rows.get(Film._meta.label, 0)
     if dropped:
-        log.info("films dropped that TMDB has no longer", rows=dropped)
+        log.info("films dropped that TMDB has no longer", films=dropped)
     return dropped
 
 

@@ -39,7 +39,9 @@ def quick(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def a_film(tmdb: StandIn, **facts: Any) -> int:
     """A film of the stand-in that has everything, with those facts."""
     film_id = next(
-        i for i in tmdb.film_ids if tmdb.film(i).poster_path and tmdb.film(i).overview and tmdb.film(i).genre_ids
+        i
+        for i in tmdb.film_ids
+        if tmdb.film(i).poster_path and tmdb.film(i).overview and tmdb.film(i).genre_ids
     )
     tmdb.change(film_id, **facts)
     return film_id
@@ -55,7 +57,7 @@ def test_a_film_is_one_request_and_comes_with_all_that_the_catalog_keeps(tmdb: S
     assert (record.overview, record.tagline) == (invented.overview, invented.tagline)
     assert record.genre_ids == invented.genre_ids
     assert len(record.genre_names) == len(record.genre_ids)
-    assert record.release_date == invented.release_date
+    assert str(record.release_date) == invented.release_date
     assert record.poster_path == invented.poster_path
     assert (record.vote_average, record.vote_count) == (invented.vote_average, invented.vote_count)
     (request,) = tmdb.requests()
@@ -107,7 +109,8 @@ def test_each_fault_that_stays_is_an_error_that_says_what_was_wrong(
 
 
 @pytest.mark.parametrize(
-    "fault", ["rate-limited", "rate-limited-without-retry-after", "server-error", "slow", "closes", "html", "cut-off"]
+    "fault",
+    ["rate-limited", "rate-limited-without-retry-after", "server-error", "slow", "closes", "html", "cut-off"],
 )
 def test_a_fault_that_passes_is_got_over(tmdb: StandIn, fault: str) -> None:
     film_id = a_film(tmdb)
@@ -205,7 +208,9 @@ def test_a_read_access_token_travels_in_a_header(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("fault", ["unauthorized", "closes", "cut-off", "slow", "html", "server-error"])
-def test_the_key_is_in_no_error_and_no_log(tmdb: StandIn, caplog: pytest.LogCaptureFixture, fault: str) -> None:
+def test_the_key_is_in_no_error_and_no_log(
+    tmdb: StandIn, caplog: pytest.LogCaptureFixture, fault: str
+) -> None:
     film_id = a_film(tmdb)
     tmdb.fault(film_id, fault)
     with caplog.at_level(logging.DEBUG), pytest.raises(TmdbError) as raised:
@@ -226,7 +231,9 @@ def test_the_process_environment_is_left_alone(tmdb: StandIn, monkeypatch: pytes
     assert {name: value for name, value in os.environ.items() if name != "TMDB_LANGUAGE"} == before
 
 
-def test_every_request_takes_a_slot_of_the_common_rate(tmdb: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_request_takes_a_slot_of_the_common_rate(
+    tmdb: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken = []
     monkeypatch.setattr(rate, "acquire", lambda **_: taken.append(1))
     tmdb.fault(tmdb.film_ids[0], "html", times=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ def test_slots_are_given_out_evenly_by_the_brokers_clock(settings: Any) -> None:
     settings.TMDB_REQUESTS_PER_SECOND = 50.0
     with ThreadPoolExecutor(8) as pool:
         slots = sorted(grant.slot for grant in pool.map(lambda _: rate.acquire(), range(100)))
-    gaps = [later - earlier for earlier, later in zip(slots, slots[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(slots)]
     assert min(gaps) >= 1 / 50
     assert most_in_a_second(slots) <= 50
 
