@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PORT ?= 8000
 FILMS ?=
+TMDB ?=
 ARGS ?=
 UV := .uv/bin/uv
 BIN := .venv/bin
@@ -13,7 +14,7 @@ TEST_ENV := GENRESITE_VAR=$(CURDIR)/var/test
 .PHONY: demo test test-slow check manage lock install clean
 
 demo: install  ## the site, from nothing, at http://127.0.0.1:$(PORT)
-	@$(RUN) $(BIN)/python -m genresite.demo --port $(PORT) $(if $(FILMS),--films "$(FILMS)")
+	@$(RUN) $(BIN)/python -m genresite.demo --port $(PORT) $(if $(FILMS),--films "$(FILMS)") $(if $(TMDB),--tmdb "$(TMDB)")
 
 test: install  ## all tests but the slow proofs
 	@$(TEST_ENV) $(RUN) $(BIN)/python -m pytest -m "not slow" $(ARGS)

@@ -73,6 +73,28 @@ def environment(var: Path, port: int) -> dict[str, str]:
     }
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def stand_in_environment(port: int) -> dict[str, str]:
+    """The variables that lead to TMDB's stand-in on that port. Raises DemoError where there is none to start."""
+    if not (PROJECT / "tests" / "tmdb_stand_in").is_dir():
+        raise DemoError(
+            f"TMDB's stand-in lives with the tests, and there is no tests/tmdb_stand_in in {PROJECT}. Take a whole "
+            "checkout, or import from TMDB itself with a key of your own: TMDB_API_KEY=... make demo"
+        )
+    return {
+        "TMDB_API_KEY": "stand-in-key",
+        "TMDB_API_BASE": f"http://127.0.0.1:{port}/3",
+        "TMDB_IMAGE_BASE": f"http://127.0.0.1:{port}/t/p/",
+        "TMDB_EXPORT_BASE": f"http://127.0.0.1:{port}/p/exports/",
+    }
+
+
 def require_free(port: int) -> None:
     """Raises DemoError where something listens on the port already."""
     with socket.socket() as probe:
@@ -145,8 +167,8 @@ def prepare(var: Path, films: Path | None) -> str:
 # Processes -----------------------------------------------------------------------------------------------
 
 
-def commands(port: int) -> dict[str, list[str]]:
-    """Every process of an installation, by name, as docker-compose.yml has them too."""
+def commands(port: int, stand_in_port: int | None = None) -> dict[str, list[str]]:
+    """Every process of an installation, by name, as docker-compose.yml has them too; and TMDB's stand-in if asked for."""
     celery = [sys.executable, "-m", "celery", "-A", "genresite"]
 
     def worker(name: str, *options: str) -> list[str]:
@@ -155,7 +177,7 @@ def commands(port: int) -> dict[str, list[str]]:
             *("--without-gossip", "--without-mingle", *options),
         ]
 
-    return {
+    processes = {
         "web": [
             *(sys.executable, "-m", "gunicorn", "genresite.wsgi", "--bind", f"127.0.0.1:{port}"),
             *("--worker-class", "gthread", "--workers", "2", "--threads", "8"),
@@ -166,6 +188,13 @@ def commands(port: int) -> dict[str, list[str]]:
         "predict": worker("predict", "--pool", "solo"),
         "beat": [*celery, "beat", "--loglevel", "INFO", "--pidfile="],
     }
+    if stand_in_port:
+        # As slow as TMDB, and as often at fault as makes an import show what it does about it.
+        processes["tmdb"] = [
+            *(sys.executable, "-m", "tests.tmdb_stand_in", "--port", str(stand_in_port), "--films", "5000"),
+            *("--key", "stand-in-key", "--fault-share", "0.05", "--latency", "0.1"),
+        ]
+    return processes
 
 
 @dataclass(slots=True)
@@ -251,10 +280,15 @@ def wait_for_site(port: int, children: list[Child]) -> None:
     raise DemoError(f"The site is not ready after {START_SECONDS:.0f} s: {answer} (log: {children[0].log})")
 
 
-def serve(var: Path, port: int, password: str) -> None:
+def serve(var: Path, port: int, password: str, stand_in_port: int | None = None) -> None:
     """Start everything, predict what lacks a prediction, and look after it until stopped."""
     logs = var / "log"
-    children = [Child(name, command, logs / f"{name}.log") for name, command in commands(port).items()]
+    processes = commands(port, stand_in_port)
+    children = [Child(name, command, logs / f"{name}.log") for name, command in processes.items()]
+    stand_in = (
+        f"\n    TMDB           a stand-in with invented films, http://127.0.0.1:{stand_in_port}/3; import from it at"
+        f"\n                   http://127.0.0.1:{port}/admin/catalog/importrun/ or by command (README.md)"
+    )
     say("Starting web, the workers io, train and predict, and beat")
     with running(children):
         wait_for_site(port, children)
@@ -267,6 +301,7 @@ def serve(var: Path, port: int, password: str) -> None:
             f"\n    Compare        http://127.0.0.1:{port}/compare/"
             f"\n    The API        http://127.0.0.1:{port}/api/v1/docs/"
             f"\n    Admin          http://127.0.0.1:{port}/admin/   login: admin   password: {password}"
+            f"{stand_in if stand_in_port else ''}"
             f"\n    Logs           {logs}\n\n    Ctrl-C stops everything; the data stay in {var}.\n",
             flush=True,
         )
@@ -287,6 +322,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m genresite.demo", description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--films", type=Path, help="folder with movies_metadata.csv, posters/ and splits.csv")
+    parser.add_argument("--tmdb", choices=["stand-in"], help="import from a stand-in with invented films")
     options = parser.parse_args(arguments)
     var = var_folder()
     signal.signal(signal.SIGINT, _stop)
@@ -298,8 +334,11 @@ def main(arguments: list[str] | None = None) -> int:
         require_free(options.port)
         os.environ.update(environment(var, options.port))
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "genresite.settings")
+        stand_in_port = free_port() if options.tmdb else None
+        if stand_in_port:
+            os.environ.update(stand_in_environment(stand_in_port))
         password = prepare(var, options.films.resolve() if options.films else None)
-        serve(var, options.port, password)
+        serve(var, options.port, password, stand_in_port)
     except Stopped:
         say("Stopped")
     except DemoError as error:

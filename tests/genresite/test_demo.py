@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,3 +62,33 @@ def test_a_management_command_that_fails_is_told_with_what_it_said(monkeypatch: 
         demo.DemoError, match=r"(?s)no-such-command failed \(exit status 1\).*Unknown command"
     ):
         demo.manage("no-such-command", quiet=True)
+
+
+def test_tmdbs_stand_in_runs_where_the_variables_lead(eventually: Callable[..., Any]) -> None:
+    port = demo.free_port()
+    variables = demo.stand_in_environment(port)
+    key = {"Authorization": f"Bearer {variables['TMDB_API_KEY']}"}
+    asked = urllib.request.Request(f"{variables['TMDB_API_BASE']}/authentication", headers=key)
+    with subprocess.Popen(
+        demo.commands(8000, port)["tmdb"], cwd=PROJECT, stdout=subprocess.DEVNULL
+    ) as process:
+        answer = eventually(lambda: process.poll() or answered(asked), seconds=30)
+        process.terminate()
+    assert answer == {"success": True, "status_code": 1, "status_message": "Success."}
+    assert "tmdb" not in demo.commands(8000)
+
+
+def answered(asked: urllib.request.Request) -> Any:
+    try:
+        with urllib.request.urlopen(asked, timeout=5) as answer:
+            return json.load(answer)
+    except urllib.error.URLError:
+        return None
+
+
+def test_a_checkout_without_tests_says_that_the_stand_in_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(demo, "PROJECT", tmp_path)
+    with pytest.raises(demo.DemoError, match="TMDB_API_KEY="):
+        demo.stand_in_environment(1)

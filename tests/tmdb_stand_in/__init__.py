@@ -3,7 +3,7 @@
 For tests (the fixture ``tmdb``) and by hand: ``python -m tests.tmdb_stand_in --port 8900 --films 5000 --fault-share 0.05``.
 """
 
-from tests.tmdb_stand_in.faults import API_FAULTS, FAULTS, POSTER_FAULTS, SPREAD
+from tests.tmdb_stand_in.faults import API_FAULTS, FAULTS, POSTER_FAULTS, SPREAD, Fault
 from tests.tmdb_stand_in.films import FIRST_ID, InventedFilm, Translation
 from tests.tmdb_stand_in.stand_in import KEY, Request, StandIn
 
@@ -14,6 +14,7 @@ __all__ = [
     "KEY",
     "POSTER_FAULTS",
     "SPREAD",
+    "Fault",
     "InventedFilm",
     "Request",
     "StandIn",

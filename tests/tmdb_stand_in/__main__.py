@@ -6,7 +6,7 @@ import argparse
 import signal
 import threading
 
-from tests.tmdb_stand_in import KEY, StandIn
+from tests.tmdb_stand_in import FIRST_ID, KEY, StandIn
 
 REPORT_SECONDS = 10.0
 
@@ -29,8 +29,7 @@ def main() -> None:
     )
     faults = stand_in.spread_faults(options.fault_share, seed=options.seed)
     with stand_in:
-        first, last = stand_in.film_ids[0], stand_in.film_ids[-1]
-        print(f"{options.films} invented films, ids {first} to {last}, {len(faults)} of them with a fault")
+        print(f"{options.films} invented films, ids from {FIRST_ID}, {len(faults)} of them with a fault")
         print(
             *(f"export {name}={value}" for name, value in stand_in.settings().items()), sep="\n", flush=True
         )
