@@ -374,7 +374,7 @@ def test_what_an_import_will_cost_is_told_before(
     settings.TMDB_REQUESTS_PER_SECOND = 40.0
     found = runs.estimate(ImportRequest(**request_))
     assert (found.films, found.requests) == (films, requests)
-    assert found.seconds is None if requests is None else found.seconds == pytest.approx(requests / 39.2)
+    assert found.seconds is None if requests is None else found.seconds == pytest.approx(requests / 38.8)
     assert tmdb.count() <= 1
 
 
