@@ -46,6 +46,13 @@ VARIANTS: tuple[Variant, ...] = (
     Variant(name="frozen-both", told="ours, encoders frozen"),
     Variant(name="frozen-asymmetric", told="ours, encoders frozen, asymmetric loss", loss="asymmetric"),
     Variant(name="frozen-balanced", told="ours, encoders frozen, balanced loss", loss="balanced"),
+    Variant(
+        name="tuned-overview",
+        told="ours, overview and title only, encoder tuned",
+        inputs="overview",
+        tuned=True,
+    ),
+    Variant(name="tuned-poster", told="ours, poster only, encoder tuned", inputs="poster", tuned=True),
     Variant(name="tuned-both", told="ours, encoders tuned", tuned=True),
 )
 # What the table has of each variant: the inputs shown to it, and how they are called there.
