@@ -23,7 +23,7 @@ from predictor.browsing import PAGE_SIZE, CursorError
 from predictor.models import ModelVersion, Part
 
 # Films looked at, of each version.
-MOST_LOOKED_AT = 10_000
+MOST_LOOKED_AT = 5_000
 _CURSOR_SALT = "predictor.differing_films.cursor"
 
 

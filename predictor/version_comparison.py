@@ -33,7 +33,7 @@ MOST_FILMS = 5_000
 # tenth of the interval's width.
 DRAWS = 200
 # Predictions that are looked at for films that neither was trained on, where a version has more.
-_MOST_READ = 8 * MOST_FILMS
+_MOST_READ = 4 * MOST_FILMS
 
 FIGURE_NAMES = {
     "macro_roc_auc": "Macro ROC AUC",
