@@ -10,6 +10,9 @@ from typing import Any
 class Scheme:
     """The colours of charts, as the site's stylesheet has them; ``ramp`` from none to most.
 
+    ``second`` is that of the second of two models drawn into one chart, the first being in ``accent``: told apart from it by
+    those who do not tell red from green, too.
+
     ``numbers`` are what reads on the beginning of the ramp and what on its end; ``numbers_turn`` is the place on it, 0 to 1,
     from which the latter is written.
     """
@@ -18,6 +21,7 @@ class Scheme:
     soft: str
     line: str
     accent: str
+    second: str
     ramp: tuple[str, str, str]
     numbers: tuple[str, str]
     numbers_turn: float
@@ -29,6 +33,7 @@ SCHEMES = {
         soft="#5d564b",
         line="#e0d9cd",
         accent="#9c1f30",
+        second="#1f5fa8",
         ramp=("#fbf4ec", "#d98b7c", "#7c1423"),
         numbers=("#000000", "#ffffff"),
         numbers_turn=0.70,
@@ -38,6 +43,7 @@ SCHEMES = {
         soft="#b9b0a2",
         line="#37322d",
         accent="#f0938b",
+        second="#7db3f5",
         ramp=("#221e1c", "#8a4a48", "#f8b4ad"),
         numbers=("#ffffff", "#000000"),
         numbers_turn=0.617,

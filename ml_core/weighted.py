@@ -54,6 +54,13 @@ class WeightedFigures:
         ``weights`` has shape ``(n, draws)``. The names: ``macro_roc_auc``, ``mean_average_precision``, ``f1_micro``,
         ``f1_macro``, ``f1_samples``, ``expected_calibration_error``.
         """
+        figures = self.headline_by_label(weights)
+        return {name: values for name, values in figures.items() if not name.startswith("label_")}
+
+    def headline_by_label(self, weights: NDArray[np.float32]) -> dict[str, Array]:
+        """The same, and what they are averages of: ``label_roc_auc``, ``label_average_precision`` and ``label_f1``, each of
+        shape ``(draws, labels)``.
+        """
         roc_auc, average_precision = self._areas(weights)
         hits, predicted, actual = self._label_counts(weights)
         f1 = _ratio(2 * hits, predicted + actual)
@@ -64,6 +71,9 @@ class WeightedFigures:
             "f1_macro": _mean(f1[self._macro]),
             "f1_samples": self._by_film["f1_samples"] @ weights / weights.sum(axis=0),
             "expected_calibration_error": self._calibration_error(weights),
+            "label_roc_auc": roc_auc.T,
+            "label_average_precision": average_precision.T,
+            "label_f1": f1.T,
         }
 
     def every(self, weights: NDArray[np.float32]) -> dict[str, Array]:

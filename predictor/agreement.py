@@ -7,29 +7,22 @@ film is another question.
 from __future__ import annotations
 
 import enum
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.core.cache import cache
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
 from ml_core.labels import LABELS
+from predictor.keeping import kept
 from predictor.models import ModelVersion, Part, Prediction
 
 # Below so many films an average says more about which films they are than about the model; below so many films
 # that TMDB gives a genre, the same holds of the genre. At 30 a share near 0.7 is known to about 0.16 either way.
 FEW_FILMS = 200
 FEW_FILMS_OF_A_GENRE = 30
-
-# Counting a million predictions takes a second or so, of a dozen thousand some milliseconds: what is dear is
-# kept longer, so that counting never takes more than a hundredth of the time.
-_SHORTEST_AGE, _LONGEST_AGE, _AGE_PER_COST = 10.0, 900.0, 100.0
-# Seconds after which whoever was counting is taken to have died over it.
-_LONGEST_COUNT = 60
 
 
 class Films(enum.StrEnum):
@@ -136,32 +129,19 @@ class Agreement:
 def agreement(version: ModelVersion, *, films: Films) -> Agreement:
     """The version's agreement with TMDB, cached; `counted_at` tells how old it is.
 
-    It may be as old as a hundred times what counting took, at least 10 s and at most 15 min. Who comes later than
-    that counts anew; who comes while another counts is given the old figures.
+    Counting a million predictions takes a second or so, of a dozen thousand some milliseconds: see `predictor.keeping`.
     """
-    key = f"agreement:1:{version.pk}:{films}"
-    counting = f"{key}:counting"
-    known: Agreement | None = cache.get(key)
-    fresh = known is not None and cache.get(f"{key}:fresh") is not None
-    if known is not None and (fresh or not cache.add(counting, True, timeout=_LONGEST_COUNT)):
-        return known
-    began = time.monotonic()
-    counted = count_agreement(version, films=films)
-    age = min(max(_SHORTEST_AGE, _AGE_PER_COST * (time.monotonic() - began)), _LONGEST_AGE)
-    cache.set(key, counted, timeout=_LONGEST_AGE + _LONGEST_COUNT)
-    cache.set(f"{key}:fresh", True, timeout=int(age))
-    cache.delete(counting)
-    return counted
+    return kept(f"agreement:2:{version.pk}:{films}", lambda: count_agreement(version, parts=films.parts))
 
 
-def count_agreement(version: ModelVersion, *, films: Films) -> Agreement:
-    """The same, counted now, in one query: one pass over the version's predictions.
+def count_agreement(version: ModelVersion, *, parts: Sequence[str]) -> Agreement:
+    """The same of films in these parts of its training, counted now, in one query: one pass over its predictions.
 
     Equal outcomes are gathered first: a million films have some ten thousand different ones, and only those are
     taken apart by genre.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_SQL, {"version": version.pk, "parts": list(films.parts)})
+        cursor.execute(_SQL, {"version": version.pk, "parts": list(parts)})
         rows = cursor.fetchall()
     summary = next(row for row in rows if row[0] is None)
     by_genre = {

@@ -232,6 +232,14 @@ def percent(share: float) -> str:
     return f"{round(100 * share)} %"
 
 
+def signed(number: float | None) -> str:
+    """A difference as it is shown: three decimals and its sign, a minus being as wide as a plus; a dash for None."""
+    if number is None:
+        return "–"
+    shown = f"{number:+.3f}"
+    return shown[1:] if float(shown) == 0 else shown.replace("-", "−")
+
+
 def phrase(names: Sequence[str]) -> str:
     """Names as one says them: Action, Crime and Drama."""
     return str(get_text_list(list(names), "and"))

@@ -9,9 +9,16 @@ from predictor.views.accounts import ChangePassword, LogIn, revoke, tokens
 from predictor.views.browse import browse, facets
 from predictor.views.compare import compare
 from predictor.views.data import chart, data
+from predictor.views.drift import drift
 from predictor.views.film import film
 from predictor.views.models import model, model_chart, models
 from predictor.views.try_it import try_it
+from predictor.views.version_comparison import (
+    compare_versions,
+    compare_versions_chart,
+    differing,
+    have_predicted,
+)
 from predictor.views.why import why
 
 urlpatterns: list[URLPattern] = [
@@ -24,7 +31,16 @@ urlpatterns: list[URLPattern] = [
     path("films/<int:film_id>-<slug:slug>/why/", why, name="why"),
     path("compare/", compare, name="compare"),
     path("models/", models, name="models"),
+    path("models/compare/", compare_versions, name="compare-versions"),
+    path("models/compare/films/", differing, name="differing-films"),
+    path(
+        "models/compare/<int:a>-<int:b>/<slug:name>/<slug:scheme>-<slug:width>.svg",
+        compare_versions_chart,
+        name="compare-versions-chart",
+    ),
+    path("models/drift/", drift, name="drift"),
     path("models/<int:version_id>/", model, name="model"),
+    path("models/<int:version_id>/predict/", have_predicted, name="have-predicted"),
     path(
         "models/<int:version_id>/<slug:inputs>/<slug:name>/<slug:scheme>-<slug:width>.svg",
         model_chart,

@@ -2,7 +2,17 @@
 
 from django.urls import URLPattern, path, re_path
 
-from predictor.api.views import docs, explanation, films, genres, models, predict, tokens
+from predictor.api.views import (
+    docs,
+    drift,
+    explanation,
+    films,
+    genres,
+    models,
+    predict,
+    tokens,
+    version_comparison,
+)
 
 urlpatterns: list[URLPattern] = [
     path("", docs.RootView.as_view(), name="api-root"),
@@ -14,6 +24,8 @@ urlpatterns: list[URLPattern] = [
     path("genres/", genres.GenresView.as_view(), name="api-genres"),
     path("predict/", predict.PredictView.as_view(), name="api-predict"),
     path("models/", models.ModelsView.as_view(), name="api-models"),
+    path("models/compare/", version_comparison.VersionComparisonView.as_view(), name="api-compare-models"),
+    path("models/drift/", drift.DriftView.as_view(), name="api-drift"),
     path("models/<int:version_id>/", models.ModelView.as_view(), name="api-model"),
     path("me/tokens/", tokens.TokensView.as_view(), name="api-tokens"),
     path("me/tokens/<str:key>/", tokens.TokenView.as_view(), name="api-token"),

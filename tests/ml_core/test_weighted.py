@@ -43,8 +43,9 @@ def test_the_headline_is_part_of_all_figures() -> None:
     figures = WeightedFigures(p, p >= CUTS, y)
     weights = np.random.default_rng(0).integers(0, 3, (60, 5)).astype(np.float32)
     every = figures.every(weights)
-    for name, values in figures.headline(weights).items():
+    for name, values in figures.headline_by_label(weights).items():
         assert values == pytest.approx(every[name])
+    assert not [name for name in figures.headline(weights) if name.startswith("label_")]
 
 
 def test_macro_averages_are_over_the_labels_asked_for() -> None:

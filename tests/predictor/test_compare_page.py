@@ -12,6 +12,7 @@ from django.core.cache import cache
 from ml_core.evaluation import precision_recall_f1
 from ml_core.labels import LABEL_IDS, LABEL_NAMES
 from predictor import agreement as agreement_module
+from predictor import keeping
 from predictor.agreement import Films, agreement, count_agreement, most_surprising
 from tests.factories import make_film, make_prediction, make_version
 from tests.predictor.reading import page_text
@@ -44,7 +45,7 @@ def test_counts_by_genre(version):
     predict(version, tmdb=["Drama", "War"], model=["Drama"])
     predict(version, tmdb=["Drama"], model=["Drama", "Crime"])
     predict(version, tmdb=["Drama"], model=["Crime"])
-    counted = count_agreement(version, films=Films.TEST)
+    counted = count_agreement(version, parts=Films.TEST.parts)
     by_name = {genre.name: genre.counts for genre in counted.genres}
     drama, crime, war, music = (by_name[name] for name in ("Drama", "Crime", "War", "Music"))
     assert (drama.hits, drama.misses, drama.extras, drama.support) == (2, 1, 0, 3)
@@ -59,7 +60,7 @@ def test_films_in_all(version):
     predict(version, tmdb=["Drama"], model=["Drama"])
     predict(version, tmdb=["Drama", "War"], model=["Drama"])
     predict(version, tmdb=["War"], model=["Crime"])
-    counted = count_agreement(version, films=Films.TEST)
+    counted = count_agreement(version, parts=Films.TEST.parts)
     assert (counted.films, counted.agree, counted.disjoint) == (3, 1, 1)
     assert (counted.agree_share, counted.disjoint_share) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
 
@@ -73,7 +74,7 @@ def test_the_averages_are_those_of_the_model_card(version):
     keep = labels.any(axis=1)
     for truth, said in zip(labels[keep], predicted[keep], strict=True):
         predict(version, tmdb=names(truth), model=names(said))
-    counted = count_agreement(version, films=Films.TEST)
+    counted = count_agreement(version, parts=Films.TEST.parts)
     expected = precision_recall_f1(predicted[keep] > 0, labels[keep])
     assert counted.samples_f1 == pytest.approx(expected["f1"]["samples"])
     assert counted.macro_f1 == pytest.approx(expected["f1"]["macro"])
@@ -89,27 +90,27 @@ def names(row) -> list[str]:
 def test_only_films_with_something_to_compare_are_counted(version):
     predict(version, tmdb=[], model=["Drama"])
     make_film(genres=["Drama"])
-    assert count_agreement(version, films=Films.ALL).films == 0
-    assert count_agreement(version, films=Films.ALL).samples_f1 is None
+    assert count_agreement(version, parts=Films.ALL.parts).films == 0
+    assert count_agreement(version, parts=Films.ALL.parts).samples_f1 is None
 
 
 def test_another_versions_predictions_are_not_counted(version):
     predict(make_version(displayed=False), tmdb=["Drama"], model=["Drama"])
-    assert count_agreement(version, films=Films.ALL).films == 0
+    assert count_agreement(version, parts=Films.ALL.parts).films == 0
 
 
 @pytest.mark.parametrize(("films", "count"), [(Films.TEST, 1), (Films.HELD_OUT, 3), (Films.ALL, 4)])
 def test_which_films_are_counted(version, films, count):
     for part in ("train", "val", "test", ""):
         predict(version, tmdb=["Drama"], model=["Drama"], part=part)
-    assert count_agreement(version, films=films).films == count
+    assert count_agreement(version, parts=films.parts).films == count
     assert len(most_surprising(version, films=films)) == count
 
 
 def test_it_is_one_query(version, django_assert_num_queries):
     predict(version, tmdb=["Drama"], model=["Drama"])
     with django_assert_num_queries(1):
-        count_agreement(version, films=Films.ALL)
+        count_agreement(version, parts=Films.ALL.parts)
 
 
 def test_it_is_counted_once_and_then_kept_for_a_while(version, broker, django_assert_num_queries):
@@ -127,7 +128,7 @@ def test_while_one_counts_anew_others_are_given_the_old_figures(version, broker)
     predict(version, tmdb=["Drama"], model=["Drama"])
     old = agreement(version, films=Films.TEST)
     predict(version, tmdb=["Drama"], model=["Drama"])
-    key = f"agreement:1:{version.pk}:{Films.TEST}"
+    key = f"agreement:2:{version.pk}:{Films.TEST}"
     cache.delete(f"{key}:fresh")
     cache.add(f"{key}:counting", True)
     assert agreement(version, films=Films.TEST) == old
@@ -138,7 +139,7 @@ def test_while_one_counts_anew_others_are_given_the_old_figures(version, broker)
 @pytest.mark.parametrize(("cost", "age"), [(0.001, 10), (1.0, 100), (30.0, 900)])
 def test_what_is_dear_to_count_is_kept_longer(version, broker, monkeypatch, cost, age):
     moments = iter([0.0, cost])
-    monkeypatch.setattr(agreement_module, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+    monkeypatch.setattr(keeping, "time", SimpleNamespace(monotonic=lambda: next(moments)))
     agreement(version, films=Films.TEST)
     [key] = broker.keys("*agreement*:fresh")
     assert broker.ttl(key) == pytest.approx(age, abs=1)

@@ -28,16 +28,20 @@ def report(films: int, auc: float) -> dict:
 METRICS = {"test": {"overview_poster": report(1648, 0.941), "poster": report(2436, 0.82)}}
 
 
-def test_the_versions_newest_first_with_champion_and_displayed(client):
+def test_champion_and_displayed_are_marked(client):
     make_version(name="older", metrics=METRICS)
     newer = make_version(name="newer", displayed=False)
     shown = page_text(client.get("/models/"))
-    assert shown.index("newer") < shown.index("older ★ Champion ● Displayed")
-    assert "Macro ROC AUC 0.941 mAP 0.700" in shown
-    assert "On 1,648 test films, overview and poster." in shown
-    assert "It came without figures." in shown
+    assert "older ★ Champion ● Displayed" in shown
+    assert "newer ★" not in shown
+    assert "It came without this figure." in shown
     registry.promote(newer)
     assert "newer ★ Champion" in page_text(client.get("/models/"))
+
+
+def test_versions_without_any_figures_are_listed(client):
+    make_version(name="bare")
+    assert "It came without figures." in page_text(client.get("/models/"))
 
 
 def test_without_a_model_it_says_how_to_get_one(client):

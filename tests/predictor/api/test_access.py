@@ -24,6 +24,9 @@ ACCESS = {
     ("get", "/api/v1/genres/"): (200, 200, 200),
     ("get", "/api/v1/models/"): (200, 200, 200),
     ("get", "/api/v1/models/{version_id}/"): (200, 200, 200),
+    # No versions are named.
+    ("get", "/api/v1/models/compare/"): (400, 400, 400),
+    ("get", "/api/v1/models/drift/"): (200, 200, 200),
     ("post", "/api/v1/predict/"): (422, 422, 422),
     ("get", "/api/v1/me/tokens/"): (401, 200, 200),
     ("post", "/api/v1/me/tokens/"): (401, 403, 403),

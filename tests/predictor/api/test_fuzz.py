@@ -76,6 +76,7 @@ def fill_site() -> None:
         probabilities={"Drama": 0.9, "Crime": 0.7},
     )
     make_prediction(make_film(genres=[]), version)
+    make_version(displayed=False)
     make_film(adult=True, overview="", runtime=90)
 
 
@@ -109,6 +110,11 @@ def ask(case: Case, *, headers: dict[str, str], films: list[int]) -> None:
         number = case.path_parameters.get(name)
         if isinstance(number, int) and number % 2:
             case.path_parameters[name] = keys[number % len(keys)]
+    if case.operation.label == "GET /api/v1/models/compare/":
+        for name in ("a", "b"):
+            number = case.query.get(name)
+            if isinstance(number, int) and number % 2:
+                case.query[name] = there["version_id"][number % len(there["version_id"])]
     response = case.call(headers={"Host": "127.0.0.1"} | headers)
     checks: list[Callable[..., Any]] = list(CONFORMANCE)
     if not (response.status_code == 503 and case.operation.label in NEED_A_WORKER):
