@@ -56,8 +56,9 @@ class Poster(models.Model):
         return f"{self.sha256[:12]} ({self.width}x{self.height})"
 
     def get_absolute_url(self) -> str:
-        """Address of the file; it changes with the content, so it may be kept for good."""
-        return self.file.url
+        """Address of the file, which the site serves wherever it is stored. It changes with the content: kept for good."""
+        extension = str(self.file).rpartition(".")[2]
+        return reverse("poster-file", args=[self.sha256[:2], self.sha256, extension])
 
 
 class Film(models.Model):

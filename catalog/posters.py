@@ -94,15 +94,10 @@ def store_poster(content: bytes) -> Poster:
 
 
 def save_file(facts: PosterFacts, content: bytes) -> None:
-    """Put the file in its place, before any row names it. One that a killed process left half is replaced."""
-    if default_storage.exists(facts.name):
-        if default_storage.size(facts.name) == facts.size:
-            return
-        default_storage.delete(facts.name)
-    saved = default_storage.save(facts.name, ContentFile(content))
-    if saved != facts.name:
-        # Another process stored the same poster just now; its bytes are these.
-        default_storage.delete(saved)
+    """Put the file in its place, before any row names it. One that a full disk or a bad copy left half is replaced."""
+    if default_storage.exists(facts.name) and default_storage.size(facts.name) == facts.size:
+        return
+    default_storage.save(facts.name, ContentFile(content))
 
 
 def _dominant_colour(image: Image.Image) -> str:

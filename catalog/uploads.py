@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from shutil import copyfileobj
+from tempfile import NamedTemporaryFile
 from typing import IO, Any, cast
 from uuid import uuid4
 
@@ -57,12 +61,25 @@ def cancel_import(run: ImportRun) -> bool:
 def import_upload(chunk: ClaimedChunk) -> None:
     """The whole file is one chunk: a worker that takes it over finds what was written unchanged, at ten times the speed."""
     run = ImportRun.objects.get(pk=chunk.run)
-    try:
-        path = Path(default_storage.path(run.options["upload"]))
+    # When the run is failed with the reason, no other attempt would read another file.
+    with suppress(CsvError), _on_this_machine(run.options["upload"]) as path:
         import_kaggle(path=path, run=run, on_films=lambda counts: chunk.still_ours())
-    except CsvError:
-        # The run is failed with the reason, and no other attempt would read another file.
+
+
+@contextmanager
+def _on_this_machine(stored: str) -> Iterator[Path]:
+    """The stored file itself where the storage is a folder; else a copy, gone when it was read."""
+    try:
+        own: Path | None = Path(default_storage.path(stored))
+    except NotImplementedError:
+        own = None
+    if own is not None:
+        yield own
         return
+    with default_storage.open(stored) as upload, NamedTemporaryFile(suffix=".csv") as copy:
+        copyfileobj(upload, copy)
+        copy.flush()
+        yield Path(copy.name)
 
 
 @on_run_end(KIND)

@@ -244,8 +244,25 @@ WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = DEBUG
 MEDIA_URL = "media/"
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(VAR / "media")))
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+# Where media are kept: in MEDIA_ROOT, or in a bucket, whose keys and region boto3 finds where it always does.
+MEDIA_STORAGE = env.str("MEDIA_STORAGE", default="folder")
+if MEDIA_STORAGE not in {"folder", "s3"}:
+    raise ImproperlyConfigured(f"MEDIA_STORAGE is {MEDIA_STORAGE!r}; it has to be `folder` or `s3`.")
+MEDIA_BUCKET = env.str("AWS_STORAGE_BUCKET_NAME", default="")
+if MEDIA_STORAGE == "s3" and not MEDIA_BUCKET:
+    raise ImproperlyConfigured(
+        "Set AWS_STORAGE_BUCKET_NAME to the bucket that MEDIA_STORAGE=s3 keeps media in."
+    )
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "genresite.folder_storage.FolderStorage"}
+    if MEDIA_STORAGE == "folder"
+    else {
+        "BACKEND": "genresite.bucket_storage.BucketStorage",
+        "OPTIONS": {
+            "bucket_name": MEDIA_BUCKET,
+            "endpoint_url": env.str("AWS_S3_ENDPOINT_URL", default="") or None,
+        },
+    },
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG or TESTING

@@ -58,7 +58,7 @@ class Drift:
 
     `added` films came since `since`. `new_films` have a genre and were in no part of its training: what training again would
     add to the `trained_on` it learned from. `changed_inputs` films have another title, overview, tagline or poster than when
-    it first read the catalog; None where it has not read all of it yet.
+    it first read the catalog; None where it has not read all of it yet. `changed_labels` films have other labels at TMDB.
     """
 
     since: datetime
@@ -66,6 +66,7 @@ class Drift:
     added: int
     new_films: int
     changed_inputs: int | None
+    changed_labels: int
     test: GroupAgreement
     new: GroupAgreement
     samples_f1_change: Change | None
@@ -82,7 +83,7 @@ class Drift:
 
 def drift(version: ModelVersion) -> Drift:
     """The drift since this version, the champion, was trained; kept as `predictor.keeping` says."""
-    return kept(f"drift:1:{version.pk}", lambda: measure_drift(version))
+    return kept(f"drift:2:{version.pk}", lambda: measure_drift(version))
 
 
 def measure_drift(version: ModelVersion) -> Drift:
@@ -91,12 +92,17 @@ def measure_drift(version: ModelVersion) -> Drift:
     trained_on = version.films.filter(part=Part.TRAIN).count()
     added, new_films = _new_films(version, since)
     changed_inputs = _changed_inputs(version)
+    changed_labels = _changed_labels(since)
     moments = _moments(version)
     on_test, on_new = (moments.get(part, _NO_MOMENTS) for part in (Part.TEST.value, _NEVER_MET))
     judged = min(on_test.films, on_new.films) >= FEW_FILMS
     f1_change = _change(on_test.f1, on_new.f1) if judged else None
     reasons = _reasons(
-        trained_on=trained_on, new_films=new_films, changed_inputs=changed_inputs, f1_change=f1_change
+        trained_on=trained_on,
+        new_films=new_films,
+        changed_inputs=changed_inputs,
+        changed_labels=changed_labels,
+        f1_change=f1_change,
     )
     advice = Advice.RETRAIN if reasons else Advice.KEEP
     return Drift(
@@ -105,18 +111,24 @@ def measure_drift(version: ModelVersion) -> Drift:
         added=added,
         new_films=new_films,
         changed_inputs=changed_inputs,
+        changed_labels=changed_labels,
         test=_group(version, Part.TEST.value, on_test),
         new=_group(version, _NEVER_MET, on_new),
         samples_f1_change=f1_change,
         surprise_change=_change(on_test.surprise, on_new.surprise) if judged else None,
-        advice=Advice.TOO_FEW if max(new_films, changed_inputs or 0) < FEW_FILMS else advice,
+        advice=Advice.TOO_FEW if max(new_films, changed_inputs or 0, changed_labels) < FEW_FILMS else advice,
         reasons=reasons,
         counted_at=timezone.now(),
     )
 
 
 def _reasons(
-    *, trained_on: int, new_films: int, changed_inputs: int | None, f1_change: Change | None
+    *,
+    trained_on: int,
+    new_films: int,
+    changed_inputs: int | None,
+    changed_labels: int,
+    f1_change: Change | None,
 ) -> tuple[str, ...]:
     """What speaks for training again, in sentences; empty where nothing does."""
     reasons = []
@@ -127,6 +139,8 @@ def _reasons(
         )
     if changed_inputs is not None and changed_inputs >= max(WORTHWHILE_SHARE * trained_on, FEW_FILMS):
         reasons.append(f"{changed_inputs:,} films have another text or poster than when it first read them.")
+    if changed_labels >= max(WORTHWHILE_SHARE * trained_on, FEW_FILMS):
+        reasons.append(f"{changed_labels:,} films have other labels at TMDB than when it was trained.")
     if f1_change is not None and f1_change.high < 0 and f1_change.by <= -WORTHWHILE_DROP:
         reasons.append(
             f"It agrees less with TMDB on films that are new to it than on test films: samples F1 is {-f1_change.by:.3f}"
@@ -234,5 +248,21 @@ def _changed_inputs(version: ModelVersion) -> int | None:
               AND (p.predicted_at > %(ended)s OR p.input_hash <> f.input_hash)
             """,
             {"version": version.pk, "begun": first.created_at, "ended": first.finished_at},
+        )
+        return int((cursor.fetchone() or (0,))[0])
+
+
+def _changed_labels(since: datetime) -> int:
+    """Films whose labels were changed since then, and not back to what they were."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(*) FROM (
+                SELECT DISTINCT ON (film_id) film_id, before FROM catalog_labelchange
+                WHERE changed_at > %s ORDER BY film_id, changed_at, id
+            ) AS first JOIN catalog_film f ON f.id = first.film_id
+            WHERE f.label_ids <> first.before
+            """,
+            [since],
         )
         return int((cursor.fetchone() or (0,))[0])

@@ -106,12 +106,17 @@ def _read_posters(films: Sequence[CatalogFilm]) -> list[Future[tuple[bytes | Non
 
 
 def _read_poster(name: str) -> tuple[bytes | None, str]:
-    """A stored poster's bytes, or why there are none: a lost file costs the film its poster, not its prediction."""
+    """A stored poster's bytes, or why there are none: a lost file costs the film its poster, not its prediction.
+
+    Raises `ConnectionError` where the whole storage is away: the chunk is then done later, and not without any poster.
+    """
     if not name:
         return None, ""
     try:
         with default_storage.open(name) as file:
             return file.read(), ""
+    except ConnectionError:
+        raise
     except OSError as error:
         return None, f"the stored poster cannot be read ({error.strerror or error})"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import signal
@@ -65,6 +66,65 @@ def tmdb(settings: Any) -> Iterator[StandIn]:
         for name, value in stand_in.settings().items():
             setattr(settings, name, value)
         yield stand_in
+
+
+BUCKET = "films"
+# Of no account: the stand-in takes any, and nothing may ask another machine for some.
+_KEYS = {
+    "AWS_ACCESS_KEY_ID": "nobody",
+    "AWS_SECRET_ACCESS_KEY": "nothing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@pytest.fixture(scope="session")
+def s3_service() -> Iterator[str]:
+    """The address of a stand-in for S3, a real HTTP server on loopback."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_service: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An empty bucket, as boto3's resource, that this process keeps its media in."""
+    import boto3
+
+    for name, value in _KEYS.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    bucket = boto3.resource("s3", endpoint_url=s3_service).create_bucket(Bucket=BUCKET)
+    keep_media_in_bucket(settings, s3_service)
+    yield bucket
+    bucket.object_versions.all().delete()
+    bucket.delete()
+
+
+def keep_media_in_bucket(settings: Any, service: str) -> None:
+    """What `MEDIA_STORAGE=s3` makes of the settings."""
+    settings.STORAGES = settings.STORAGES | {
+        "default": {
+            "BACKEND": "genresite.bucket_storage.BucketStorage",
+            "OPTIONS": {"bucket_name": BUCKET, "endpoint_url": service},
+        }
+    }
+
+
+@pytest.fixture
+def bucket_environment(s3_service: str) -> dict[str, str]:
+    """What an operator sets, for processes of their own."""
+    return _KEYS | {
+        "MEDIA_STORAGE": "s3",
+        "AWS_STORAGE_BUCKET_NAME": BUCKET,
+        "AWS_S3_ENDPOINT_URL": s3_service,
+    }
 
 
 def process_environment(settings: Any, **extra: str) -> dict[str, str]:

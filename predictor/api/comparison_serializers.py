@@ -103,6 +103,9 @@ class DriftSerializer(serializers.Serializer):
         allow_null=True,
         help_text="Films with another text or poster than when it first read the catalog; null before it has read it all.",
     )
+    changed_labels = serializers.IntegerField(
+        min_value=0, help_text="Films with other labels at TMDB than when it was trained."
+    )
     test = GroupAgreementSerializer(help_text="On its test films.")
     new = GroupAgreementSerializer(help_text="On films that are new to it.")
     samples_f1_change = ChangeSerializer(

@@ -52,6 +52,7 @@ def site(db: None, broker: Any) -> dict[str, str]:
         "folder": sha256[:2],
         "sha256": sha256,
         "extension": "jpg",
+        "pixels": "240",
         "name": "genres",
         "inputs": "overview_poster",
         "scheme": "light",

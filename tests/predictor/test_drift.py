@@ -9,7 +9,7 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
-from catalog.models import Film
+from catalog.models import Film, LabelChange
 from predictor.drift import Advice, measure_drift
 from predictor.models import ModelVersion, Prediction, PredictionRun, VersionFilm
 from tests.factories import make_film, make_prediction, make_version
@@ -172,3 +172,30 @@ def test_it_is_counted_once_and_then_kept_for_a_while(
     client.get("/models/drift/")
     with django_assert_max_num_queries(2):
         client.get("/models/drift/")
+
+
+def test_films_relabelled_since_the_training_are_counted_once_and_not_where_they_are_as_before(champion):
+    before_it, back, changed = (make_film(genres=["Drama"]) for _ in range(3))
+
+    def relabel(film, before: list[int], after: list[int], *, days: int) -> None:
+        moment = champion.trained_at + timedelta(days=days)
+        LabelChange.objects.create(film=film, before=before, after=after, changed_at=moment)
+        type(film).objects.filter(pk=film.pk).update(label_ids=after)
+
+    relabel(before_it, [35], [18], days=-1)
+    relabel(back, [18], [35], days=1)
+    relabel(back, [35], [18], days=2)
+    relabel(changed, [18], [35], days=1)
+    relabel(changed, [35], [80], days=2)
+    assert measure_drift(champion).changed_labels == 1
+
+
+def test_many_relabelled_films_speak_for_training(client, champion):
+    films = [make_film(genres=["Drama"]) for _ in range(310)]
+    LabelChange.objects.bulk_create(
+        LabelChange(film=film, before=[35], after=[18], changed_at=timezone.now()) for film in films
+    )
+    found = measure_drift(champion)
+    assert found.advice == "retrain"
+    assert "310 films have other labels at TMDB" in found.reasons[-1]
+    assert "Relabelled" in client.get("/models/drift/").content.decode()
