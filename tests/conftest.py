@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pytest
 import redis
 from django.conf import settings as django_settings
 from django.db import connection
+
+from tests.tmdb_stand_in import StandIn
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -55,6 +58,15 @@ def broker() -> Iterator[redis.Redis]:
     client.close()
 
 
+@pytest.fixture
+def tmdb(settings: Any) -> Iterator[StandIn]:
+    """TMDB's stand-in on a free port, with a key that occurs nowhere else; settings name it instead of TMDB."""
+    with StandIn(key=secrets.token_hex(16)) as stand_in:
+        for name, value in stand_in.settings().items():
+            setattr(settings, name, value)
+        yield stand_in
+
+
 def process_environment(settings: Any, **extra: str) -> dict[str, str]:
     """The variables that point a child process at the database, broker and folders of the running test."""
     database = connection.settings_dict
@@ -72,6 +84,10 @@ def process_environment(settings: Any, **extra: str) -> dict[str, str]:
         "MEDIA_ROOT": str(settings.MEDIA_ROOT),
         "MODEL_ROOT": str(settings.MODEL_ROOT),
         "SECRET_KEY": settings.SECRET_KEY,
+        "TMDB_API_KEY": settings.TMDB_API_KEY,
+        "TMDB_API_BASE": settings.TMDB_API_BASE,
+        "TMDB_IMAGE_BASE": settings.TMDB_IMAGE_BASE,
+        "TMDB_EXPORT_BASE": settings.TMDB_EXPORT_BASE,
         "HTTPS": "0",
         "GENRESITE_NO_POOL": "1",
         "PYTHONUNBUFFERED": "1",
