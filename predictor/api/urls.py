@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, re_path
 
-from predictor.api.views import docs, explanation, films, genres, models, predict, tokens
+from predictor.api.views import docs, explanation, films, genres, imports, models, predict, tokens
 
 urlpatterns: list[URLPattern] = [
     path("", docs.RootView.as_view(), name="api-root"),
@@ -12,6 +12,14 @@ urlpatterns: list[URLPattern] = [
     path("films/<int:film_id>/explanation/", explanation.ExplanationView.as_view(), name="api-explanation"),
     path("films/<int:film_id>/similar/", films.SimilarView.as_view(), name="api-similar"),
     path("genres/", genres.GenresView.as_view(), name="api-genres"),
+    path("imports/", imports.ImportsView.as_view(), name="api-imports"),
+    path("imports/estimate/", imports.EstimateView.as_view(), name="api-import-estimate"),
+    path("imports/<int:run_id>/", imports.ImportView.as_view(), name="api-import"),
+    path("imports/<int:run_id>/rejections/", imports.RejectionsView.as_view(), name="api-import-rejections"),
+    path("imports/<int:run_id>/pause/", imports.PauseView.as_view(), name="api-import-pause"),
+    path("imports/<int:run_id>/resume/", imports.ResumeView.as_view(), name="api-import-resume"),
+    path("imports/<int:run_id>/cancel/", imports.CancelView.as_view(), name="api-import-cancel"),
+    path("imports/<int:run_id>/retry/", imports.RetryView.as_view(), name="api-import-retry"),
     path("predict/", predict.PredictView.as_view(), name="api-predict"),
     path("models/", models.ModelsView.as_view(), name="api-models"),
     path("models/<int:version_id>/", models.ModelView.as_view(), name="api-model"),
