@@ -77,7 +77,7 @@ def overview(run: ImportRun) -> Overview:
         run=run,
         asked=asked_for(run.brief_options),  # type: ignore[attr-defined]
         progress=tmdb_runs.progress(run) if from_tmdb else _file_progress(run),
-        nobody=in_worker and run.state in (_State.WAITING, _State.RUNNING) and not _io_worker(),
+        nobody=in_worker and run.state in (_State.WAITING, _State.RUNNING) and not io_worker_lives(),
         can_pause=from_tmdb and run.state in (_State.WAITING, _State.RUNNING),
         can_resume=from_tmdb and run.state == _State.PAUSED,
         can_cancel=in_worker and not ended,
@@ -127,6 +127,14 @@ def site_address(record: str) -> str:
     return ""
 
 
+def io_worker_lives() -> bool:
+    """Whether a worker that imports was heard of lately; False, too, where nobody can say."""
+    try:
+        return bool(live_workers(queue="io"))
+    except BrokerUnavailableError:
+        return False
+
+
 def _file_progress(run: ImportRun) -> ImportProgress:
     """A file is read in one go: its rate is that since it began."""
     running = run.state == _State.RUNNING and run.started_at is not None
@@ -148,10 +156,3 @@ def _has_retriable(run: ImportRun) -> bool:
         return True
     failed = run.rejections.exclude(code__in=_FOR_GOOD).exclude(code__startswith="value-")
     return failed.filter(record__regex=r"^[0-9]+$").exists()
-
-
-def _io_worker() -> bool:
-    try:
-        return bool(live_workers(queue="io"))
-    except BrokerUnavailableError:
-        return False

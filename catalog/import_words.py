@@ -75,8 +75,8 @@ def estimate_in_words(estimate: ImportEstimate) -> str:
 
 
 def duration(seconds: float) -> str:
-    """12.3 as “12 s”, 4,000 as “1 h 7 min”; never less than a second."""
-    if seconds < 59.5:
+    """12.3 as “12 s”, 4,000 as “1 h 7 min”; in seconds below two minutes, and never less than one."""
+    if seconds < 119.5:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
     if minutes < 60:

@@ -133,7 +133,12 @@ class ImportRunAdmin(ReadOnly):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The runs; above them, how many films are older than TMDB's terms allow."""
-        context = {"outdated": count_outdated(), "kept_days": KEPT_DAYS, "may_add": self.may_add(request)}
+        context = {
+            "title": "Import runs",
+            "outdated": count_outdated(),
+            "kept_days": KEPT_DAYS,
+            "may_add": self.may_add(request),
+        }
         return super().changelist_view(request, context | (extra_context or {}))
 
     @admin.display(description="asked for")
