@@ -16,6 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
 from catalog.admin.read_only import ReadOnly
 from catalog.admin.tmdb_import import import_tmdb
@@ -119,7 +120,7 @@ class ImportRunAdmin(ReadOnly):
             path("import-csv/", guarded(self.import_csv), name=f"{name}_import_csv"),
             path("import-tmdb/", guarded(self.import_tmdb), name=f"{name}_import_tmdb"),
             # Asked for by a script, which would put a login page into the run's: it is told 403.
-            path("<int:run_id>/live/", never_cache(self.live), name=f"{name}_live"),
+            path("<int:run_id>/live/", never_cache(require_safe(self.live)), name=f"{name}_live"),
             *(
                 path(f"<int:run_id>/{verb}/", guarded(view), name=f"{name}_{verb}")
                 for verb, view in buttons.items()

@@ -440,6 +440,12 @@ def test_a_form_from_elsewhere_steers_nothing(admin_user):
 # Duties to TMDB ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("path", [RUNS, IMPORT, "/admin/catalog/film/"])
+def test_the_admins_pages_carry_tmdbs_notice(path, admin_client):
+    notice = "This product uses the TMDB API but is not endorsed or certified by TMDB."
+    assert notice in text_of(admin_client.get(path))
+
+
 def test_the_list_warns_of_films_older_than_tmdbs_terms_allow(admin_client):
     assert "older than" not in text_of(admin_client.get(RUNS))
     make_film(from_api_alone=True, synced_at=timezone.now() - timedelta(days=179))
