@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
 from catalog.models import Film, ImportRun, LabelChange
+from catalog.tmdb.rate import GRANTED_SHARE
 from catalog.tmdb.runs import FETCH, LIST
 from ledger.models import WorkChunk
 from ledger.tasks import work
@@ -152,7 +153,7 @@ def test_the_price_is_in_films_requests_and_time(admin_client, tmdb, settings):
     page = admin_client.post(IMPORT, {"what": "list", "step": "estimate"})
     films = sum(not tmdb.film(pk).adult for pk in tmdb.film_ids)
     requests = films + -(-films // 20)
-    seconds = round(requests / (4 * 0.98))
+    seconds = round(requests / (4 * GRANTED_SHARE))
     assert f"About {films} films, {requests} requests, {seconds} s at 4 a second." in text_of(page)
     assert len(tmdb.requests()) == 1
 
