@@ -45,6 +45,14 @@ class Conflict(exceptions.APIException):
     default_detail = "The request conflicts with the present state."
 
 
+class BadGateway(exceptions.APIException):
+    """Somebody else, whose answer ours rests on, refused or answered nonsense."""
+
+    status_code = HTTPStatus.BAD_GATEWAY
+    default_code = "bad_gateway"
+    default_detail = "What this rests on was refused elsewhere."
+
+
 class FieldProblem(exceptions.APIException):
     """What one field holds is refused with a status of its own, such as 422 for an image that is none."""
 

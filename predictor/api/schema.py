@@ -50,6 +50,7 @@ DESCRIPTIONS = {
     HTTPStatus.UNPROCESSABLE_ENTITY: "The body is well formed, but nothing can be made of it.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests from this address or account.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong here.",
+    HTTPStatus.BAD_GATEWAY: "TMDB refused, or answered nonsense.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Something the answer needs is busy or away.",
 }
 WITH_RETRY_AFTER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from datetime import datetime
 
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.shortcuts import get_object_or_404, render
@@ -10,9 +12,12 @@ from django.views.decorators.http import require_safe
 
 from catalog.languages import language_name
 from catalog.models import Film
+from ml_core.labels import LABELS
 from predictor.panel import shown
 from predictor.similarity import similar_films
 
+SHOWN_CHANGES = 5
+_LABEL_NAMES = {label.tmdb_id: label.name for label in LABELS}
 _IMDB_TITLE = re.compile(r"tt\d{5,10}")
 
 
@@ -39,10 +44,32 @@ def film(request: HttpRequest, film_id: int, slug: str = "") -> HttpResponse:
             if _IMDB_TITLE.fullmatch(film.imdb_id)
             else "",
             "tmdb_url": f"https://www.themoviedb.org/movie/{film.tmdb_id}" if film.tmdb_id else "",
+            "label_changes": _label_changes(film),
             "shown": found,
             "similar": similar_films(found.prediction) if found.prediction else [],
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _LabelChange:
+    """A change of TMDB's labels, by name."""
+
+    changed_at: datetime
+    before: list[str]
+    after: list[str]
+
+
+def _label_changes(film: Film) -> list[_LabelChange]:
+    """How TMDB's labels of the film were changed, the last few, newest first."""
+    return [
+        _LabelChange(change.changed_at, _names(change.before), _names(change.after))
+        for change in film.label_changes.all()[:SHOWN_CHANGES]
+    ]
+
+
+def _names(label_ids: list[int]) -> list[str]:
+    return sorted(_LABEL_NAMES.get(label_id, str(label_id)) for label_id in label_ids)
 
 
 def _duration(minutes: int | None) -> str:

@@ -45,6 +45,7 @@ def site(db: None, broker: Any) -> dict[str, str]:
         "version_id": str(version.pk),
         "slug": film.slug,
         "object_id": str(run.pk),
+        "run_id": str(run.pk),
         "content_type_id": "1",
         "app_label": "catalog",
         "key": "0" * 15,

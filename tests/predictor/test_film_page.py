@@ -8,6 +8,7 @@ import re
 import pytest
 from django.template import Context, Template
 
+from catalog.models import LabelChange
 from predictor.panel import Outcome, film_panel
 from tests.factories import make_film, make_poster, make_prediction, make_version
 from tests.predictor.reading import page_text
@@ -260,6 +261,39 @@ def test_the_panel_is_a_tag_that_any_template_may_use(version):
     make_prediction(film, version, probabilities={"Drama": 0.8})
     page = Template("{% load comparison %}{% comparison_panel film %}").render(Context({"film": film}))
     assert "Model and TMDB agree: Drama." in page
+
+
+# What TMDB changed ----------------------------------------------------------------------------------------------
+
+
+def test_changes_of_tmdbs_labels_are_told_newest_first(client):
+    film = make_film(genres=["Drama"])
+    day = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+    LabelChange.objects.create(film=film, before=[], after=[18, 10752], changed_at=day)
+    LabelChange.objects.create(
+        film=film, before=[18, 10752], after=[18], changed_at=day + dt.timedelta(days=30)
+    )
+    text = page_text(client.get(film.get_absolute_url()))
+    first = text.index("labels changed on 31 March 2026 : Drama, War → Drama")
+    assert first < text.index("labels changed on 1 March 2026 : none → Drama, War")
+
+
+def test_a_film_whose_labels_never_changed_tells_of_no_change(client):
+    film = make_film(genres=["Drama"])
+    assert "labels changed" not in page_text(client.get(film.get_absolute_url()))
+
+
+def test_when_a_film_was_fetched_and_that_tmdb_has_it_no_longer_is_said(client):
+    film = make_film(
+        synced_at=dt.datetime(2026, 2, 3, tzinfo=dt.UTC),
+        tmdb_deleted_at=dt.datetime(2026, 5, 6, tzinfo=dt.UTC),
+    )
+    text = page_text(client.get(film.get_absolute_url()))
+    assert "Fetched from TMDB on 3 February 2026" in text
+    assert "TMDB has had no such film since 6 May 2026" in text
+    text = page_text(client.get(make_film().get_absolute_url()))
+    assert "Fetched from TMDB" not in text
+    assert "no such film" not in text
 
 
 # Similar films, and what it all costs ---------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import yaml
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
+from catalog.models import ImportRun
 from tests.factories import make_film, make_prediction, make_version
 
 pytestmark = pytest.mark.django_db
@@ -28,6 +29,17 @@ ACCESS = {
     ("get", "/api/v1/models/compare/"): (400, 400, 400),
     ("get", "/api/v1/models/drift/"): (200, 200, 200),
     ("post", "/api/v1/predict/"): (422, 422, 422),
+    ("get", "/api/v1/imports/"): (401, 403, 200),
+    # 400: nothing is said of what to import.
+    ("post", "/api/v1/imports/"): (401, 403, 400),
+    ("post", "/api/v1/imports/estimate/"): (401, 403, 400),
+    ("get", "/api/v1/imports/{run_id}/"): (401, 403, 200),
+    ("get", "/api/v1/imports/{run_id}/rejections/"): (401, 403, 200),
+    # 409: the import has ended, and nothing in it failed.
+    ("post", "/api/v1/imports/{run_id}/pause/"): (401, 403, 409),
+    ("post", "/api/v1/imports/{run_id}/resume/"): (401, 403, 409),
+    ("post", "/api/v1/imports/{run_id}/cancel/"): (401, 403, 409),
+    ("post", "/api/v1/imports/{run_id}/retry/"): (401, 403, 409),
     ("get", "/api/v1/me/tokens/"): (401, 200, 200),
     ("post", "/api/v1/me/tokens/"): (401, 403, 403),
     ("delete", "/api/v1/me/tokens/{key}/"): (401, 404, 404),
@@ -52,16 +64,18 @@ def test_the_table_has_every_operation(anonymous):
 def test_each_gets_what_is_theirs(clients):
     film, version = make_film(genres=["Drama"]), make_version()
     make_prediction(film, version)
+    run = ImportRun.objects.create(source="tmdb", state="done")
     for (method, path), expected in ACCESS.items():
-        address = path.format(film_id=film.pk, version_id=version.pk, key="0" * 15)
+        address = path.format(film_id=film.pk, version_id=version.pk, run_id=run.pk, key="0" * 15)
         statuses = tuple(getattr(client, method)(address).status_code for client in clients)
         assert statuses == expected, (method, path)
 
 
 def test_no_method_of_any_address_changes_a_film_or_a_model_even_for_an_admin(clients):
     film, version = make_film(title="As it was"), make_version()
+    run = ImportRun.objects.create(source="tmdb", state="done")
     for _, path in ACCESS:
-        address = path.format(film_id=film.pk, version_id=version.pk, key="0" * 15)
+        address = path.format(film_id=film.pk, version_id=version.pk, run_id=run.pk, key="0" * 15)
         for method in ("post", "put", "patch", "delete"):
             body = {"title": "Changed", "name": "Changed", "champion": True, "id": film.pk}
             getattr(clients[2], method)(address, body)
