@@ -107,7 +107,7 @@ class ImportRequest:
             if not 0 < tmdb_id <= LARGEST_ID:
                 raise RequestError("ids", f"{tmdb_id} is no TMDB id.")
         for imdb_id in self.imdb_ids:
-            if not _IMDB_ID.fullmatch(imdb_id):
+            if not re.fullmatch(r"tt\d{5,10}", imdb_id):
                 raise RequestError("ids", f"{imdb_id[:40]!r} is no IMDb id, such as tt0083658.")
 
     def _check_search(self) -> None:

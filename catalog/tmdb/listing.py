@@ -41,7 +41,7 @@ class Listing:
 
 
 def estimate(request: ImportRequest) -> ImportEstimate:
-    """Films, requests and seconds of an import, of TMDB's own count where it is a list; one request at most.
+    """Films, requests and seconds of an import, of TMDB's own count where it is a list: one request, or for a sync those for its changes.
 
     Films that are in the catalog already and would be skipped are counted only where ids were given. Raises a kind of
     `TmdbError`.

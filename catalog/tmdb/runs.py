@@ -130,15 +130,22 @@ def cancel(run: ImportRun) -> bool:
 def retry_failed(run: ImportRun, *, by: Any = None) -> ImportRun:
     """A run of the films that another failed to fetch, or whose posters it did, and of those it set aside.
 
-    Films that TMDB does not have are left out. Raises `NothingToRetryError` and what `start` raises.
+    Films that TMDB does not have are left out. A run that could not even list its films is asked for as it was. Raises
+    `NothingToRetryError` and what `start` raises.
     """
+    before = ImportRequest.from_options(run.options.get("request", {"what": "ids"}))
+    if (
+        run.source == ImportRun.Source.TMDB
+        and run.total is None
+        and run.state in (_State.FAILED, _State.CANCELLED)
+    ):
+        return start(before, by=by, options={"retry_of": run.pk})
     listed = run.rejections.exclude(code="not-found").exclude(code__startswith="value-")
     ids = [int(record) for record in listed.values_list("record", flat=True) if record.isdecimal()]
     for batch in ImportBatch.objects.filter(run=run):
         ids += batch.tmdb_ids
-    if not ids:
+    if not ids or run.source != ImportRun.Source.TMDB:
         raise NothingToRetryError(f"Import {run.pk} has nothing left that another try could mend.")
-    before = ImportRequest.from_options(run.options.get("request", {}))
     request = ImportRequest(what="ids", tmdb_ids=tuple(dict.fromkeys(ids)), posters=before.posters)
     return start(request, by=by, options={"retry_of": run.pk})
 
@@ -148,11 +155,11 @@ def progress(run: ImportRun) -> ImportProgress:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT coalesce(sum(cardinality(b.tmdb_ids)), 0),
-                      extract(epoch FROM clock_timestamp() - min(c.finished_at))
+                      extract(epoch FROM least(clock_timestamp() - %s, %s * interval '1 second'))
                FROM ledger_workchunk c JOIN catalog_importbatch b ON b.run_id = c.run AND b.number = c.first
                WHERE c.kind = %s AND c.run = %s AND c.state = 'done'
                  AND c.finished_at > clock_timestamp() - %s * interval '1 second'""",
-            [FETCH, run.pk, _RATE_SECONDS],
+            [run.started_at, _RATE_SECONDS, FETCH, run.pk, _RATE_SECONDS],
         )
         films, seconds = cursor.fetchone()
     running = run.state == _State.RUNNING

@@ -177,6 +177,9 @@ def test_a_key_that_tmdb_refuses_ends_the_run_at_once(tmdb: StandIn) -> None:
     assert run.state == "failed"
     assert "refuses the key" in run.reason
     assert tmdb.count() == 1
+    tmdb.accept_key()
+    again = work_on(runs.retry_failed(run))
+    assert (again.state, again.created) == ("done", 100)
 
 
 def test_a_key_that_is_refused_midway_ends_the_run_and_keeps_what_came(tmdb: StandIn) -> None:

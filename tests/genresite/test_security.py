@@ -43,6 +43,8 @@ def site(db: None, broker: Any) -> dict[str, str]:
     return {
         "film_id": str(film.pk),
         "version_id": str(version.pk),
+        "a": str(version.pk),
+        "b": str(make_version(displayed=False).pk),
         "slug": film.slug,
         "object_id": str(run.pk),
         "run_id": str(run.pk),
