@@ -22,7 +22,6 @@ from catalog.tmdb import rate
 from catalog.tmdb.errors import (
     TmdbAnswerError,
     TmdbBusyError,
-    TmdbError,
     TmdbKeyRefusedError,
     TmdbNotFoundError,
     TmdbRefusedError,
@@ -36,7 +35,7 @@ CONNECT_SECONDS, READ_SECONDS = 5.0, 8.0
 ANSWER_SECONDS = 30.0
 MOST_BYTES = 8 * 2**20
 # Tries in all: of a connection that fails or an answer that is broken, and of one that only asks for patience.
-TRIES, BUSY_TRIES = 4, 10
+TRIES, BUSY_TRIES = 4, 6
 _BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.5, 8.0
 # Where the library puts its key, which is not the key.
 _NO_KEY = re.compile(r"(?<=[?&])api_key=[^&]*&?")
@@ -75,6 +74,8 @@ class Transport:
         # TMDB's older keys are 32 hexadecimal digits and travel in the address; its tokens are JWTs for a header.
         self._token = "." in key
         self._session = requests.Session()
+        # When TMDB last gave an answer, by the monotonic clock.
+        self._answered = 0.0
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=64))
 
@@ -84,7 +85,7 @@ class Transport:
         retrying = Retrying(
             retry=retry_if_exception_type((TmdbUnavailableError, TmdbAnswerError)),
             stop=_enough,
-            wait=_backoff,
+            wait=self._backoff,
             sleep=_sleep,
             reraise=True,
         )
@@ -112,7 +113,29 @@ class Transport:
             raise TmdbUnavailableError(
                 f"TMDB could not be reached ({type(error).__name__})."
             ) from self._masked(error)
-        return _judged(response, content)
+        answer = _judged(response, content)
+        self._answered = time.monotonic()
+        return answer
+
+    def _backoff(self, state: RetryCallState) -> float:
+        """Seconds until the next try.
+
+        A 429 that names none holds up everybody, unless others were answered since this request was begun: then it is
+        the film's, and not the rate's.
+        """
+        error = state.outcome.exception() if state.outcome else None
+        longest = min(_BACKOFF_SECONDS * 2**state.attempt_number, _LONGEST_BACKOFF_SECONDS)
+        seconds = random.uniform(longest / 2, longest)  # noqa: S311 - so that not all come back at once
+        if isinstance(error, _BusyError):
+            if error.told or _enough(state):
+                return 0.0
+            if self._answered < state.start_time:
+                rate.block(seconds)
+                return 0.0
+        log.info(
+            "TMDB is asked again", attempt=state.attempt_number, reason=str(error), seconds=round(seconds, 1)
+        )
+        return seconds
 
     def _masked(self, error: Exception) -> Exception:
         """The error without the key, which the library's messages hold with the whole address."""
@@ -185,22 +208,6 @@ def _retry_after(text: str) -> float | None:
 def _enough(state: RetryCallState) -> bool:
     error = state.outcome.exception() if state.outcome else None
     return state.attempt_number >= (BUSY_TRIES if isinstance(error, TmdbBusyError) else TRIES)
-
-
-def _backoff(state: RetryCallState) -> float:
-    """Seconds until the next try. A 429 that names none holds up everybody, not this request alone."""
-    error = state.outcome.exception() if state.outcome else None
-    longest = min(_BACKOFF_SECONDS * 2**state.attempt_number, _LONGEST_BACKOFF_SECONDS)
-    seconds = random.uniform(longest / 2, longest)  # noqa: S311 - so that not all come back at once
-    if isinstance(error, _BusyError):
-        if not error.told:
-            rate.block(seconds)
-        return 0.0
-    if isinstance(error, TmdbError):
-        log.info(
-            "TMDB is asked again", attempt=state.attempt_number, reason=str(error), seconds=round(seconds, 1)
-        )
-    return seconds
 
 
 def _sleep(seconds: float) -> None:

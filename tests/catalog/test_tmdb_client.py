@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -150,6 +151,32 @@ def test_retry_after_holds_up_everybody(tmdb: StandIn) -> None:
     client.film(other)
     first, *later = [request.at for request in tmdb.requests()]
     assert min(later) - first >= 2.0
+
+
+def test_a_film_that_is_refused_for_ever_does_not_hold_up_the_others(
+    tmdb: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """429 without Retry-After: everybody waits, until it shows that others are answered."""
+    blocked: list[float] = []
+    monkeypatch.setattr(rate, "block", blocked.append)
+    one, other = tmdb.film_ids[:2]
+    tmdb.fault(one, "rate-limited-without-retry-after")
+    with pytest.raises(TmdbBusyError):
+        client.film(one)
+    assert len(blocked) == transport.BUSY_TRIES - 1
+    blocked.clear()
+    answered = threading.Event()
+
+    def answer_another(seconds: float) -> None:
+        blocked.append(seconds)
+        if not answered.is_set():
+            answered.set()
+            client.film(other)
+
+    monkeypatch.setattr(rate, "block", answer_another)
+    with pytest.raises(TmdbBusyError):
+        client.film(one)
+    assert len(blocked) == 1
 
 
 def test_lists_are_pages_of_ids(tmdb: StandIn) -> None:
