@@ -128,3 +128,20 @@ def test_without_torchrun_there_is_one_rank_and_all_is_its_own(monkeypatch: pyte
     assert weight == 1
     with ranks.leader_first():
         ranks.wait_for_all()
+
+
+def test_with_several_gpus_the_command_becomes_torchrun_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda program, arguments: became.append(arguments))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    ranks.start_on_all_gpus(["train", "s", "a"])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setenv("RANK", "0")
+    ranks.start_on_all_gpus(["train", "s", "a"])
+    assert became == []
+    monkeypatch.delenv("RANK")
+    ranks.start_on_all_gpus(["train", "s", "a"])
+    assert became[0][1:] == [
+        *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4"),
+        *("-m", "ml_core", "train", "s", "a"),
+    ]
