@@ -341,6 +341,8 @@ def _told(error: Exception) -> str:
     """An error of the supervisor's own in words for the run."""
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         return f"The train worker could not write or read its files: {error.strerror}."
+    if type(error).__module__.partition(".")[0] in {"predictor", "ml_core"}:  # ours are told as they are
+        return without_paths(str(error))[:2000]
     return without_paths(traceback.format_exception_only(error)[-1].strip())[:2000]
 
 

@@ -56,8 +56,11 @@ def train() -> int:
 
 @shared_task(name="predictor.tasks.tend_trainings")
 def tend_trainings() -> None:
-    """Free trainings whose supervisor died, and wake the train worker for what waits: messages may have been lost."""
+    """Free trainings whose supervisor died, ask for one that is due by schedule, and wake the train worker for what waits:
+    messages may have been lost.
+    """
     release_lost()
+    training.request_scheduled()
     if TrainingRun.objects.filter(state__in=TrainingRun.QUEUED).exists():
         training.wake()
 

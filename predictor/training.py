@@ -6,19 +6,22 @@ for the same settings.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 
 import redis
 import structlog
 from celery import current_app
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 from kombu.exceptions import KombuError
 
 from ledger import broker
 from predictor import audit
-from predictor.models import TrainingRun
+from predictor.models import Promotion, TrainingRun
 from predictor.training_settings import TrainingSettings
 
 log = structlog.get_logger(__name__)
@@ -37,7 +40,7 @@ class NotPossibleError(RuntimeError):
     """The run is not in a state in which that can be done; the message says in which it is."""
 
 
-def request_training(*, settings: TrainingSettings, by: User | None = None) -> tuple[TrainingRun, bool]:
+def request_training(*, asked: TrainingSettings, by: User | None = None) -> tuple[TrainingRun, bool]:
     """Have a network trained; returns the run, and whether it is new: the same settings give the same run while it is open.
 
     Raises:
@@ -45,7 +48,7 @@ def request_training(*, settings: TrainingSettings, by: User | None = None) -> t
         ledger.broker.BrokerUnavailableError: no worker could be told.
     """
     broker.require_broker()
-    digest = settings.sha256()
+    digest = asked.sha256()
     with transaction.atomic():
         _one_at_a_time()
         known = TrainingRun.objects.filter(request_hash=digest, state__in=TrainingRun.OPEN).first()
@@ -55,11 +58,31 @@ def request_training(*, settings: TrainingSettings, by: User | None = None) -> t
             raise TooManyWaitingError(
                 f"{MOST_WAITING} trainings wait already. Cancel one, or wait until one has begun."
             )
-        run = TrainingRun.objects.create(request=settings.as_json(), request_hash=digest, created_by=by)
+        run = TrainingRun.objects.create(request=asked.as_json(), request_hash=digest, created_by=by)
         audit.record(by, run, "Asked for.", added=True)
         wake()
     log.info("training requested", run=run.pk, by=by.pk if by else None)
     return run, True
+
+
+def request_scheduled() -> TrainingRun | None:
+    """Ask for a training as it is by default where RETRAIN_EVERY_DAYS have passed since the last one was asked for.
+
+    None where it is not due, where one is open, and where the site never trained nor promoted a model: then there is
+    nothing to begin to count from.
+    """
+    days = settings.RETRAIN_EVERY_DAYS
+    if days <= 0 or TrainingRun.objects.filter(state__in=TrainingRun.OPEN).exists():
+        return None
+    last = TrainingRun.objects.order_by("-created_at").values_list("created_at", flat=True).first()
+    last = last or Promotion.objects.order_by("-at").values_list("at", flat=True).first()
+    if last is None or timezone.now() < last + timedelta(days=days):
+        return None
+    try:
+        return request_training(asked=TrainingSettings())[0]
+    except broker.BrokerUnavailableError as error:
+        log.warning("no scheduled training", error=str(error))
+        return None
 
 
 def cancel(run: TrainingRun, *, by: User | None = None) -> None:
@@ -71,7 +94,7 @@ def cancel(run: TrainingRun, *, by: User | None = None) -> None:
     with transaction.atomic():
         _lock(run)
         if not run.is_open:
-            raise NotPossibleError(f"Training {run.pk} had ended: it is {run.get_state_display()}.")
+            raise NotPossibleError(f"Training {run.pk} had ended: it is {run.state}.")
         if run.state == _State.RUNNING:
             _wish(run, _Wish.CANCEL)
         else:
@@ -164,4 +187,4 @@ def _wish(run: TrainingRun, wish: TrainingRun.Wish) -> None:
 
 
 def _not(run: TrainingRun, done: str) -> str:
-    return f"Training {run.pk} cannot be {done}: it is {run.get_state_display()}."
+    return f"Training {run.pk} cannot be {done}: it is {run.state}."

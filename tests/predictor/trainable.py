@@ -51,7 +51,7 @@ def make_trainable_films(number: int = 48) -> None:
 def ask(**settings: Any) -> TrainingRun:
     """A training on one thread, of two epochs unless told otherwise."""
     asked = TrainingSettings.parse({"epochs": 2, "threads": 1} | settings)
-    run, is_new = training.request_training(settings=asked)
+    run, is_new = training.request_training(asked=asked)
     assert is_new
     return run
 

@@ -64,13 +64,13 @@ class Command(BaseCommand):
             self.stdout.write(_told(estimate(settings)))
             if options["estimate"]:
                 return
-            run, is_new = training.request_training(settings=settings)
+            run, is_new = training.request_training(asked=settings)
             nobody = not live_workers(queue=training.QUEUE)
         except (InvalidSettingsError, training.TooManyWaitingError, BrokerUnavailableError) as error:
             raise CommandError(f"{error}") from error
         before = training.place_in_queue(run)
         self.stdout.write(
-            f"Training {run.pk}{'' if is_new else ' is the same and open already'}: {run.get_state_display()}"
+            f"Training {run.pk}{'' if is_new else ' is the same and open already'}: {run.state}"
             + (f", {before} before it" if before else "")
         )
         if nobody:
@@ -89,7 +89,7 @@ class Command(BaseCommand):
             time.sleep(LOOK_SECONDS)
             run.refresh_from_db()
         if run.state != TrainingRun.State.DONE:
-            raise CommandError(f"Training {run.pk} is {run.get_state_display()}: {run.reason}")
+            raise CommandError(f"Training {run.pk} is {run.state}: {run.reason}")
         self.stdout.write(
             f"Done in {run.seconds:.0f} s: version {run.version_id}, {run.version}, a candidate."
         )
@@ -110,7 +110,7 @@ def _duration(seconds: float) -> str:
 def _place(run: TrainingRun) -> str:
     """Where a training is, in a line."""
     progress = run.progress
-    words = [run.get_state_display()]
+    words = [run.state]
     if run.state == TrainingRun.State.RUNNING and progress.get("stage"):
         words.append(progress["stage"])
         if "epochs" in progress:

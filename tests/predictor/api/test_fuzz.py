@@ -29,7 +29,8 @@ from schemathesis.specs.openapi.checks import (
 
 from catalog.models import Film
 from genresite.wsgi import application
-from predictor.models import ModelVersion
+from predictor.models import ModelVersion, TrainingRun
+from predictor.training_settings import TrainingSettings
 from tests.factories import make_film, make_poster, make_prediction, make_version
 
 QUICK, THOROUGH = 15, 200
@@ -77,6 +78,13 @@ def fill_site() -> None:
     )
     make_prediction(make_film(genres=[]), version)
     make_film(adult=True, overview="", runtime=90)
+    for number, state in enumerate(("waiting", "paused", "running", "failed")):
+        TrainingRun.objects.create(
+            state=state,
+            request=TrainingSettings(seed=number).as_json(),
+            request_hash=TrainingSettings(seed=number).sha256(),
+            curves=[{"stage": "train heads", "epoch": 1, "loss": 0.3}],
+        )
 
 
 def headers_of(request: pytest.FixtureRequest, who: str) -> dict[str, str]:
@@ -104,7 +112,11 @@ def films(_site: None) -> list[int]:
 
 def ask(case: Case, *, headers: dict[str, str], films: list[int]) -> None:
     """One example. Half of those that name a film or a model name one that there is."""
-    there = {"film_id": films, "version_id": list(ModelVersion.objects.values_list("pk", flat=True))}
+    there = {
+        "film_id": films,
+        "version_id": list(ModelVersion.objects.values_list("pk", flat=True)),
+        "training_id": list(TrainingRun.objects.values_list("pk", flat=True)),
+    }
     for name, keys in there.items():
         number = case.path_parameters.get(name)
         if isinstance(number, int) and number % 2:
