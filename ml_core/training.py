@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ml_core import ranks, stopping
 from ml_core.checkpoints import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from ml_core.devices import autocast
-from ml_core.evaluation import macro_roc_auc
+from ml_core.epoch_figures import epoch_figures, spread
 from ml_core.labels import LABELS
 from ml_core.losses import LossName, loss_function
 from ml_core.telemetry import Meter
@@ -167,7 +167,7 @@ def fit(
     steps_an_epoch = math.ceil(len(train) / config.batch_size)
     steps = steps_an_epoch * config.epochs
     targets = torch.from_numpy(labels)
-    judged = {"train": _spread(train, min(len(val), _TRAIN_FILMS_JUDGED)), "val": val}
+    judged = {"train": spread(train, min(len(val), _TRAIN_FILMS_JUDGED)), "val": val}
     meter = Meter(device)
     saved = time.monotonic()
     while run.epoch < config.epochs and not run.out_of_patience():
@@ -380,11 +380,6 @@ def _to(inputs: tuple[Tensor | None, ...], device: torch.device) -> tuple[Tensor
     return tuple(None if tensor is None else tensor.to(device, non_blocking=True) for tensor in inputs)
 
 
-def _spread(rows: Rows, number: int) -> Rows:
-    """So many of the rows, evenly spread over all of them."""
-    return rows[np.linspace(0, len(rows) - 1, min(number, len(rows))).astype(np.int64)]
-
-
 def _judge(
     module: nn.Module,
     source: BatchSource,
@@ -395,20 +390,8 @@ def _judge(
     """Figures of the weights as they are, of films that are trained on and of films that are not."""
     figures: dict[str, float] = {}
     for part, rows in judged.items():
-        figures |= _figures(part, predict_logits(module, source, rows, device=device), labels[rows])
+        figures |= epoch_figures(part, predict_logits(module, source, rows, device=device), labels[rows])
     return figures
-
-
-def _figures(part: str, logits: NDArray[np.float32], labels: NDArray[np.float32]) -> dict[str, float]:
-    """Loss (mean binary cross-entropy), macro ROC AUC, and micro F1 with the threshold 0.5 for all labels."""
-    predicted = logits >= 0
-    hits = float((predicted & (labels > 0)).sum())
-    counted = float(predicted.sum() + labels.sum())
-    return {
-        f"{part}_loss": float((np.logaddexp(0, logits) - labels * logits).mean()),
-        f"{part}_macro_roc_auc": macro_roc_auc(logits, labels),
-        f"{part}_f1_micro": 2 * hits / counted if counted else 0.0,
-    }
 
 
 def _tell(progress: Progress | None, stage: str, run: _Run, figures: dict[str, float], **place: int) -> None:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import os
 import socket
 import time
-import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from django.contrib.auth.models import User
@@ -27,13 +25,14 @@ from ml_core.snapshot import Snapshot
 from predictor import registry
 from predictor.models import ModelVersion, TrainingRun
 from predictor.pruning import prune
-from predictor.training_child import Child, End, Ending, command, without_paths
+from predictor.training_child import Child, End, Ending, command, told
 from predictor.training_claims import (
     Claim,
     ClaimLostError,
     Heartbeat,
     claim_next,
     interrupt,
+    persistently,
     release_lost,
 )
 from predictor.training_estimate import estimate, units_of
@@ -47,11 +46,8 @@ log = structlog.get_logger(__name__)
 _LOOK_SECONDS, _WISH_SECONDS, _TELL_SECONDS = 0.1, 0.5, 1.0
 # What a child has to write its checkpoint and end in: 300 MB where encoders are tuned. A worker that is to stop has less.
 _PAUSE_SECONDS, _STOPPING_SECONDS = 60.0, 10.0
-# A database that restarts is back by then.
-_DATABASE_SECONDS = 60.0
 FEWEST_TRAIN, FEWEST_VAL = 16, 4
 _State, _Wish = TrainingRun.State, TrainingRun.Wish
-_T = TypeVar("_T")
 
 
 class AskedToStop(Exception):  # noqa: N818 - nothing is wrong
@@ -83,7 +79,7 @@ def work() -> int:
             log.warning("training left", reason=str(lost))
         finally:
             workers.tell("")
-        tidy()
+    tidy()
     return done
 
 
@@ -111,6 +107,7 @@ class _Supervisor:
         self.settings = TrainingSettings.parse(self.run.request)
         self.folder = RunFolder.of(self.run)
         self.notes: list[str] = list(self.run.notes)
+        self._told: dict[str, Any] = {}
         self._began = time.monotonic()
         self._wishes, self._telling = _Timer(_WISH_SECONDS), _Timer(_TELL_SECONDS)
 
@@ -127,11 +124,11 @@ class _Supervisor:
         except Error as error:
             log.exception("the supervisor lost the database", run=self.run.pk)
             reason = f"The supervisor lost the database ({type(error).__name__})."
-            _persistently(lambda: interrupt(self.claim, reason, **self._spent()))
+            persistently(lambda: interrupt(self.claim, reason, **self._spent()))
         except Exception as error:
             if not isinstance(error, TooFewFilmsError):
                 log.exception("training failed", run=self.run.pk)
-            self._fail(_told(error))
+            self._fail(told(error))
 
     def _train(self) -> None:
         snapshot = self._snapshot()
@@ -231,14 +228,16 @@ class _Supervisor:
     def _tell(self, child: Child, reader: ProgressReader, units: dict[str, int]) -> None:
         for note in reader.notes:
             self._note(note)
-        self.claim.update(
-            heartbeat=Now(),
-            progress=reader.summary() | {"units": units},
-            curves=reader.curves,
-            log=child.printed(),
-            notes=self.notes,
-            device=reader.device or self.run.device,
-        )
+        state = {
+            "progress": reader.summary() | {"units": units},
+            "curves": reader.curves,
+            "log": child.printed(),
+            "notes": list(self.notes),
+            "device": reader.device or self.run.device,
+        }
+        new = {name: value for name, value in state.items() if value != self._told.get(name)}
+        self.claim.update(heartbeat=Now(), **new)
+        self._told = state
 
     def _note(self, note: str) -> None:
         if note not in self.notes:
@@ -256,7 +255,7 @@ class _Supervisor:
                 self._fail(f"{ending.reason} Halving its batches once did not help.")
             else:
                 reason = f"{ending.reason} It goes on with half the batch."
-                _persistently(
+                persistently(
                     lambda: interrupt(self.claim, reason, counted=False, halvings=1, **self._spent())
                 )
         else:
@@ -266,11 +265,11 @@ class _Supervisor:
                 " Memory may have run out: it goes on with half the batch." if halve else ""
             )
             halvings = self.run.halvings + halve
-            _persistently(lambda: interrupt(self.claim, reason, halvings=halvings, **self._spent()))
+            persistently(lambda: interrupt(self.claim, reason, halvings=halvings, **self._spent()))
 
     def _register(self, reader: ProgressReader, units: dict[str, int]) -> None:
         """The artifact as a candidate, and the run done: both or neither."""
-        if _persistently(self.claim.wish) == _Wish.CANCEL:
+        if persistently(self.claim.wish) == _Wish.CANCEL:
             raise AskedToStop(_Wish.CANCEL)
         run = self.run
         by: User | None = run.created_by
@@ -299,7 +298,7 @@ class _Supervisor:
                 )
             return version
 
-        version = _persistently(register)
+        version = persistently(register)
         log.info("training done", run=run.pk, version=version.pk)
         prune()
 
@@ -311,11 +310,11 @@ class _Supervisor:
             end = {"state": _State.PAUSED, "reason": ""}
         else:
             end = {"state": _State.INTERRUPTED, "reason": "Its worker was stopped; another goes on."}
-        _persistently(lambda: self.claim.update(wish=_Wish.NOTHING, **end, **self._spent()))
+        persistently(lambda: self.claim.update(wish=_Wish.NOTHING, **end, **self._spent()))
         log.info("training stopped", run=self.run.pk, wish=wish)
 
     def _fail(self, reason: str) -> None:
-        _persistently(
+        persistently(
             lambda: self.claim.update(
                 state=_State.FAILED,
                 wish=_Wish.NOTHING,
@@ -335,25 +334,3 @@ class _Supervisor:
         except ArtifactError:
             return False
         return True
-
-
-def _told(error: Exception) -> str:
-    """An error of the supervisor's own in words for the run."""
-    if isinstance(error, OSError) and error.errno is not None and error.strerror:
-        return f"The train worker could not write or read its files: {error.strerror}."
-    if type(error).__module__.partition(".")[0] in {"predictor", "ml_core"}:  # ours are told as they are
-        return without_paths(str(error))[:2000]
-    return without_paths(traceback.format_exception_only(error)[-1].strip())[:2000]
-
-
-def _persistently(write: Callable[[], _T]) -> _T:
-    """Write to the database, again where it is away for a moment: how a run ended must not be lost with a restart."""
-    deadline = time.monotonic() + _DATABASE_SECONDS
-    while True:
-        try:
-            return write()
-        except Error:
-            if time.monotonic() > deadline:
-                raise
-            connection.close()
-            time.sleep(1)

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import traceback
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -186,3 +187,12 @@ def _environment() -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait take the cores from pages
         "TOKENIZERS_PARALLELISM": "false",
     }
+
+
+def told(error: Exception) -> str:
+    """An error of the supervisor's own in words for the run."""
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        return f"The train worker could not write or read its files: {error.strerror}."
+    if type(error).__module__.partition(".")[0] in {"predictor", "ml_core"}:  # ours are told as they are
+        return without_paths(str(error))[:2000]
+    return without_paths(traceback.format_exception_only(error)[-1].strip())[:2000]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import structlog
 from django.conf import settings
@@ -19,7 +21,10 @@ log = structlog.get_logger(__name__)
 
 # How often a training goes on by itself after it was killed, or lost its supervisor or its machine.
 MOST_INTERRUPTIONS = 2
+# A database that restarts is back by then.
+_DATABASE_SECONDS = 60.0
 _State, _Wish = TrainingRun.State, TrainingRun.Wish
+_T = TypeVar("_T")
 
 
 class ClaimLostError(RuntimeError):
@@ -152,3 +157,16 @@ class Heartbeat:
                     connection.close()
         finally:
             connection.close()
+
+
+def persistently(write: Callable[[], _T]) -> _T:
+    """Write to the database, again where it is away for a moment: how a run ended must not be lost with a restart."""
+    deadline = time.monotonic() + _DATABASE_SECONDS
+    while True:
+        try:
+            return write()
+        except Error:
+            if time.monotonic() > deadline:
+                raise
+            connection.close()
+            time.sleep(1)

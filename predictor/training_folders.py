@@ -89,14 +89,19 @@ def snapshot_for(run: TrainingRun, *, on_film: Callable[[int], None]) -> Snapsho
 
 def tidy() -> None:
     """Remove the folders of runs that have ended, and the snapshots that no open run stands on."""
-    open_runs = dict(
-        TrainingRun.objects.filter(state__in=TrainingRun.OPEN).values_list("pk", "snapshot_sha256")
-    )
-    for folder in _runs().glob("*"):
-        if folder.name.isdecimal() and int(folder.name) not in open_runs:
+    # Listed before the runs are asked for: what another worker begins meanwhile is not touched.
+    folders, snapshots = list(_runs().glob("*")), list(_snapshots().glob("*"))
+    open_runs = TrainingRun.objects.filter(state__in=TrainingRun.OPEN)
+    known = {
+        pk: (state, sha256) for pk, state, sha256 in open_runs.values_list("pk", "state", "snapshot_sha256")
+    }
+    for folder in folders:
+        if folder.name.isdecimal() and int(folder.name) not in known:
             shutil.rmtree(folder, ignore_errors=True)
-    for folder in _snapshots().glob("*"):
-        if folder.name not in open_runs.values():
+    if any(state == TrainingRun.State.RUNNING for state, _ in known.values()):
+        return  # its snapshot may be being written
+    for folder in snapshots:
+        if folder.name not in {sha256 for _, sha256 in known.values()}:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from catalog.models import Film
 from ml_core.artifact import ArtifactDescription, read_test_probabilities
-from predictor import registry, training
-from predictor.models import ModelVersion, TrainingRun
+from predictor import inference, promotion, registry, training
+from predictor.models import ModelVersion, Prediction, Promotion, TrainingRun
+from predictor.online import OnlineFilm, predict_online
 from tests.predictor.trainable import MANY, ask, became, make_trainable_films, processes_of, trains
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(300)]
@@ -61,7 +64,53 @@ def test_a_training_goes_from_the_request_to_a_candidate(start_worker, eventuall
     assert "has the genre Action, Adventure" in run.notes[0]
     assert "train heads" in run.log
     assert str(settings.TRAINING_ROOT) not in run.log
-    assert list(Path(settings.TRAINING_ROOT).glob("*/*")) == []  # what nobody needs any more is gone
+    # What nobody needs any more goes, once the run is done.
+    eventually(lambda: not list(Path(settings.TRAINING_ROOT).glob("*/*")))
+
+
+def test_the_whole_cycle_trained_promoted_predicted_anew_and_rolled_back(
+    start_worker, eventually, champion, admin_user
+):
+    """Promise 7, with the workers of a site: no restart, no answer of two versions, pages whole throughout."""
+    films = Film.objects.count()
+    start_worker("predict")
+    inference.start_run()
+    eventually(lambda: Prediction.objects.filter(version=champion).count() == films, seconds=LONG)
+    run = ask(epochs=2)
+    start_worker("train")
+    eventually(became(run, "done", "failed"), seconds=LONG)
+    assert registry.champion() == registry.displayed() == champion
+    with pytest.raises(promotion.GateRefusedError, match="Too few to judge"):
+        promotion.promote(run.version, by=admin_user)
+    promotion.promote(run.version, by=admin_user, force_reason="A catalog of 48 films.")
+    assert registry.champion() == run.version
+    seen: set[int] = set()
+
+    def all_shown() -> bool:
+        shown = registry.displayed()
+        # Whichever version pages show, it has predicted every film.
+        assert Prediction.objects.filter(version=shown).count() == films
+        seen.add(shown.pk)
+        return shown == run.version
+
+    eventually(all_shown, seconds=LONG)
+    assert seen == {champion.pk, run.version.pk}
+    answer = predict_online(
+        OnlineFilm(title="New", overview="A haunted house awakens.", tagline="", poster=None)
+    )
+    assert answer.version_id == run.version.pk
+    began = time.monotonic()
+    promotion.rollback(by=admin_user)
+    answer = predict_online(
+        OnlineFilm(title="New", overview="A haunted house awakens.", tagline="", poster=None)
+    )
+    assert answer.version_id == champion.pk
+    assert registry.displayed() == champion
+    assert time.monotonic() - began < 5
+    assert [(p.version, p.is_rollback) for p in Promotion.objects.all()[:2]] == [
+        (champion, True),
+        (run.version, False),
+    ]
 
 
 def test_a_killed_training_goes_on_from_its_checkpoint(start_worker, eventually, settings):
