@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.cache import never_cache
+from django.utils.cache import add_never_cache_headers, patch_cache_control
 
 View = Callable[..., HttpResponse]
 
@@ -18,14 +18,20 @@ def for_staff(permission: str) -> Callable[[View], View]:
     """Visitors are sent to the login; who is logged in needs to be staff and to hold the permission."""
 
     def decorate(view: View) -> View:
-        @never_cache
         @wraps(view)
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
             if not (request.user.is_staff and request.user.has_perm(permission)):
                 raise PermissionDenied
-            return view(request, *args, **kwargs)
+            response = view(request, *args, **kwargs)
+            if response.has_header("Cache-Control"):
+                patch_cache_control(
+                    response, private=True
+                )  # a drawing keeps for good, but not in shared caches
+            else:
+                add_never_cache_headers(response)
+            return response
 
         return checked
 

@@ -154,6 +154,11 @@ def test_curves_are_svg_files_with_their_numbers_in_the_page(admin_client, run):
             drawn = admin_client.get(reverse("training-chart", args=[run.pk, name, scheme, "narrow"]))
             assert drawn["Content-Type"] == "image/svg+xml"
             assert b"<svg" in drawn.content
+    kept = admin_client.get(re.search(r'src="([^"]+loss/light-wide.svg[^"]+)"', page)[1])["Cache-Control"]
+    assert "immutable" in kept
+    assert "private" in kept
+    assert "public" not in kept
+    assert "no-store" in admin_client.get(reverse("trainings"))["Cache-Control"]
 
 
 def test_a_running_training_is_asked_to_pause_and_to_stop(admin_client, run):
