@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from ledger.broker import BrokerUnavailableError
 from ledger.workers import live_workers
+from ml_core.labels import LABELS
 from predictor import audit, registry, training
 from predictor.charts import with_addresses
 from predictor.models import Promotion, TrainingRun
@@ -27,6 +28,7 @@ from predictor.views.staff import for_staff
 
 # Newest first; older ones stay in the admin.
 _MOST = 50
+_GENRES = {label.tmdb_id: label.name for label in LABELS}
 _CHANGES: dict[str, tuple[Callable[..., None], str]] = {
     "cancel": (training.cancel, "Training {} is cancelled."),
     "pause": (training.pause, "Training {} pauses after its next checkpoint."),
@@ -84,7 +86,7 @@ def training_page(request: HttpRequest, training_id: int) -> HttpResponse:
     run = get_object_or_404(TrainingRun.objects.select_related("created_by"), pk=training_id)
     context = _live(request, run) | {
         "history": audit.history(run),
-        "settings": [(name.replace("_", " "), value) for name, value in run.request.items() if value],
+        "settings": _settings(run),
     }
     return render(request, "predictor/training.html", context)
 
@@ -144,6 +146,19 @@ def _live(request: HttpRequest, run: TrainingRun) -> dict[str, Any]:
         "nobody": run.state in TrainingRun.QUEUED and _nobody_works(),
         "seen": f"{run.state}-{run.wish}-{run.claims}-{len(run.curves)}-{progress.get('seconds_left', '')}",
     }
+
+
+def _settings(run: TrainingRun) -> list[tuple[str, Any]]:
+    """What was asked for, in the order of the form, what was left open left out."""
+    named = run.request | {
+        "genres": [_GENRES.get(genre, str(genre)) for genre in run.request.get("genres", [])]
+    }
+    labels = {field.name: field.label for field in TrainingForm()}
+    return [
+        (label, ", ".join(named[name]) if isinstance(named[name], list) else named[name])
+        for name, label in labels.items()
+        if named.get(name) not in (None, "", [], 0)
+    ]
 
 
 def _possible(run: TrainingRun) -> list[str]:

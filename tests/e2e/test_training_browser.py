@@ -39,6 +39,7 @@ def test_a_training_started_in_the_admin_shows_its_curve_grow_without_a_reload(
     page.evaluate("window.sameDocument = true")
     loss = page.locator("section", has=page.get_by_role("heading", name="Loss", exact=True)).locator("img")
     loss.wait_for(timeout=120_000)
+    loss.evaluate("async image => { await image.decode() }")
     first, epochs = loss.get_attribute("src"), page.locator("tbody").first.locator("tr").count()
     eventually(lambda: loss.get_attribute("src") != first)
     assert page.locator("tbody").first.locator("tr").count() > epochs
@@ -52,7 +53,7 @@ def test_a_training_started_in_the_admin_shows_its_curve_grow_without_a_reload(
 
 @pytest.mark.usefixtures("broker")
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1440, False)])
-def test_nothing_overflows_and_the_form_works_without_scripts(open_page, admin_user, width, dark):
+def test_nothing_overflows_and_the_form_works_without_scripts(open_page, eventually, admin_user, width, dark):
     cache.clear()
     curves = [
         {"stage": "train heads", "epoch": epoch, "val_loss": 0.5 / epoch, "val_f1_micro": 0.2} | FIGURES
@@ -76,7 +77,12 @@ def test_nothing_overflows_and_the_form_works_without_scripts(open_page, admin_u
     )
     page = open_page(f"/models/trainings/{run.pk}/", width=width, dark=dark, java_script_enabled=False)
     log_in(page)
-    assert page.locator(".data__drawing").count() == 3
+    drawings = page.locator(".data__drawing")
+    assert drawings.count() == 3
+    for number in range(3):
+        drawings.nth(number).scroll_into_view_if_needed()
+        # Not by a function that waits in the page, where nothing runs.
+        eventually(lambda number=number: drawings.nth(number).evaluate("image => image.naturalWidth") > 100)
     for address in (f"/models/trainings/{run.pk}/", "/models/trainings/"):
         page.goto(address)
         overflow = page.evaluate(

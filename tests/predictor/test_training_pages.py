@@ -103,6 +103,9 @@ def test_an_admin_estimates_and_then_starts_a_training(admin_client):
     assert answer["Location"] == reverse("training", args=[run.pk])
     assert run.request["languages"] == ["en", "fr"]
     assert run.request["genres"] == [18, 35]
+    page = admin_client.get(reverse("training", args=[run.pk])).content.decode()
+    assert "<dd>en, fr</dd>" in page
+    assert "<dd>Drama, Comedy</dd>" in page
     assert run.created_by.username == "admin"
     assert "No train worker is running" in admin_client.get(reverse("trainings")).content.decode()
 
