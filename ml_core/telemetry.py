@@ -40,13 +40,18 @@ class Meter:
         self._films, self._busy = 0, 0.0
         self._began = self._told = time.monotonic()
 
+    def start(self) -> None:
+        """An epoch begins: its pace is measured anew."""
+        self._films, self._busy = 0, 0.0
+        self.resume()
+
     def count(self, films: int) -> None:
-        """So many films more were trained on since :meth:`count` or :meth:`resume` was last called."""
+        """So many films more were trained on since the last call of any of these methods."""
         now = time.monotonic()
         self._films, self._busy, self._began = self._films + films, self._busy + now - self._began, now
 
     def resume(self) -> None:
-        """Training goes on after something else (validation, a checkpoint): its time is no step's."""
+        """Training goes on after something else, such as a checkpoint: its time is no step's."""
         self._began = time.monotonic()
 
     def is_due(self) -> bool:
@@ -54,8 +59,7 @@ class Meter:
         return time.monotonic() - self._told >= TELL_SECONDS
 
     def read(self) -> dict[str, float]:
-        """The figures for a line of progress; what follows is measured anew."""
+        """The figures for a line of progress: the epoch's pace, and memory."""
         self._told = time.monotonic()
         pace = {"films_per_second": round(self._films / self._busy, 1)} if self._busy > 0 else {}
-        self._films, self._busy = 0, 0.0
         return pace | memory_megabytes(self.device)

@@ -175,7 +175,7 @@ def fit(
         batches = source.order(train, batch_size=config.batch_size, generator=order)
         rate = config.rate(run.epoch * steps_an_epoch + run.step, steps)
         module.train()
-        meter.resume()
+        meter.start()
         for step, inputs in _prefetched(source, batches, config.seed, run.epoch, first=run.step):
             torch.manual_seed(_step_seed(config.seed, run.epoch, step))
             share, weight = ranks.own_share(batches[step])
