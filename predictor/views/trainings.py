@@ -153,7 +153,7 @@ def _settings(run: TrainingRun) -> list[tuple[str, Any]]:
     named = run.request | {
         "genres": [_GENRES.get(genre, str(genre)) for genre in run.request.get("genres", [])]
     }
-    labels = {field.name: field.label for field in TrainingForm()}
+    labels = {field.name: str(field.label) for field in TrainingForm()}
     return [
         (label, ", ".join(named[name]) if isinstance(named[name], list) else named[name])
         for name, label in labels.items()
