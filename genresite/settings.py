@@ -166,6 +166,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=15),
         "options": {"expires": 15},
     },
+    # Finds trainings whose supervisor died, wakes the train worker for what waits, and asks for a scheduled one.
+    "tend-trainings": {
+        "task": "predictor.tasks.tend_trainings",
+        "schedule": timedelta(seconds=15),
+        "options": {"expires": 15, "queue": "io"},
+    },
     # Finds films that lack a current prediction: newly imported or changed ones.
     "predict-missing": {
         "task": "predictor.tasks.start_missing_predictions",
@@ -308,6 +314,12 @@ SPECTACULAR_SETTINGS = {
 # The model that `manage.py register_model` takes when not told another, and where registered ones are kept.
 SHIPPED_MODEL = BASE_DIR / "models" / "genresite-v1"
 MODEL_ROOT = Path(env.str("MODEL_ROOT", default=str(VAR / "models")))
+# Where the train worker keeps snapshots, checkpoints and logs of trainings that are not done yet.
+TRAINING_ROOT = Path(env.str("TRAINING_ROOT", default=str(VAR / "training")))
+# Candidates beyond the newest so many are removed, unless promoted once or with predictions (predictor.pruning).
+KEEP_CANDIDATES = env.int("KEEP_CANDIDATES", default=20)
+# A training is asked for by itself so many days after the last one was; 0 is never.
+RETRAIN_EVERY_DAYS = env.float("RETRAIN_EVERY_DAYS", default=0)
 # Films a chunk: big enough to spread its cost, small enough that a lost worker loses little (about 5 s).
 PREDICT_CHUNK_FILMS = env.int("PREDICT_CHUNK_FILMS", default=512)
 # How long a page or API call waits for an online prediction before it answers 503.

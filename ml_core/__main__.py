@@ -1,12 +1,13 @@
 """``python -m ml_core``: write a snapshot, train, crossfit, evaluate, predict, describe. No site, no database.
 
 Exit codes: 0 done, 2 for what the caller can mend (a wrong path, a damaged artifact, a missing corpus), which is then
-said in one line; 130 when interrupted.
+said in one line; 4 when a training stopped on SIGTERM, to go on from its checkpoint; 130 when interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -16,10 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ml_core import stopping
 from ml_core.artifact import ArtifactDescription, ArtifactError
 from ml_core.labels import LABEL_NAMES, LABELS
 from ml_core.networks import NETWORKS
 from ml_core.snapshot import SnapshotError
+from ml_core.stopping import TrainingStopped
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -29,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
+    except TrainingStopped as stopped:
+        _complain(stopped)
+        return 4
     except (ArtifactError, SnapshotError, OSError) as error:
         return _complain(error)
     except (RuntimeError, ValueError) as error:
@@ -111,6 +117,10 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=_positive, help="of the network itself (fusion: of its heads)")
     parser.add_argument("--tune-epochs", type=_count, default=0, help="of both encoders, end to end (fusion)")
     parser.add_argument("--batch-size", type=_positive)
+    parser.add_argument("--tune-batch-size", type=_positive, help="films at a time while encoders are tuned")
+    parser.add_argument(
+        "--all-gpus", action="store_true", help="train on every GPU there is, as torchrun would start it"
+    )
     parser.add_argument("--seed", type=_count, default=0)
     parser.add_argument("--name", help="the model's name; by default the artifact folder's")
     parser.add_argument(
@@ -202,6 +212,8 @@ def _train(options: argparse.Namespace) -> None:
     from ml_core import ranks
     from ml_core.recipes import TrainingRequest
 
+    if options.all_gpus and options.device is None:
+        ranks.start_on_all_gpus(sys.argv[1:])
     ranks.join()  # this command alone is shared among processes; another one's lock on its folder refuses the second
     with _training_process(options, options.artifact) as (work, report):
         request = TrainingRequest(
@@ -212,6 +224,7 @@ def _train(options: argparse.Namespace) -> None:
             epochs=options.epochs,
             tune_epochs=options.tune_epochs,
             batch_size=options.batch_size,
+            tune_batch_size=options.tune_batch_size,
             seed=options.seed,
             device=options.device,
             criterion=options.criterion,
@@ -268,8 +281,9 @@ def _training_process(options: argparse.Namespace, written: Path) -> Iterator[tu
     if options.lifeline:
         _end_with_standard_input()
     from ml_core import ranks
-    from ml_core.devices import keep_freed_memory
+    from ml_core.devices import choose_device, keep_freed_memory
     from ml_core.recipes.running import Reporter, alone_in, set_threads
+    from ml_core.telemetry import device_name
 
     keep_freed_memory()
     set_threads(options.threads)
@@ -278,7 +292,8 @@ def _training_process(options: argparse.Namespace, written: Path) -> Iterator[tu
         if ranks.rank() > 0:
             yield work, _silent
             return
-        with alone_in(work), Reporter(options.progress) as report:
+        with stopping.listening(), alone_in(work), Reporter(options.progress) as report:
+            report({"stage": "start", "device": device_name(choose_device(options.device), ranks.ranks())})
             yield work, report
     finally:
         ranks.leave()
@@ -292,8 +307,10 @@ def _end_with_standard_input() -> None:
     """End at once when the parent that holds our standard input is gone, however it went."""
 
     def wait() -> None:
-        while sys.stdin.buffer.read(4096):
-            pass
+        # Not through sys.stdin: its lock, held by a thread that waits, aborts the interpreter when it shuts down.
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
         os._exit(3)
 
     threading.Thread(target=wait, daemon=True, name="lifeline").start()

@@ -1,7 +1,8 @@
 """A model artifact: a folder of plain files that holds all of a trained model but the pretrained encoders.
 
 ``model.safetensors`` (weights), ``config.json`` (network, label order, thresholds and calibration by set of inputs,
-the encoders it stands on), ``metrics.json``, ``films.json.gz`` (TMDB ids of its train, val and test films),
+the encoders it stands on), ``metrics.json``, ``films.json.gz`` (TMDB ids of its train, val and test films), ``test_probabilities.safetensors`` (what it
+says of its test films, so that two versions can be compared film by film; older artifacts have none),
 ``MODEL_CARD.md``, networks' own JSON such as a vocabulary, and ``artifact.json`` with the SHA-256 of each of them.
 
 Reading one checks every hash first and accepts only these kinds of file, none of which can run code. This module is
@@ -31,6 +32,7 @@ from ml_core.snapshot import PARTS, replace_folder, sync
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
+PROBABILITIES_FILE = "test_probabilities.safetensors"
 _NEEDED = {WEIGHTS_FILE, "config.json", "metrics.json", "films.json.gz", "MODEL_CARD.md"}
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.safetensors|\.json|\.json\.gz|\.md)")
 # Far above any artifact of ours (JSON of a vocabulary: 2 MB) and far below what would exhaust a worker.
@@ -117,6 +119,37 @@ class ArtifactDescription:
         return description
 
 
+@dataclass(frozen=True, slots=True)
+class FilmProbabilities:
+    """Probabilities of films ``(n, 18)``, columns in the order of the artifact's labels, and the films' TMDB ids ``(n,)``."""
+
+    tmdb_ids: NDArray[np.int64]
+    probabilities: NDArray[Any]
+
+
+def read_test_probabilities(folder: Path) -> FilmProbabilities | None:
+    """What an artifact said of its test films when it was trained, None where it does not tell.
+
+    The caller has verified the artifact. Raises :class:`ArtifactError` where the file is not what it should be.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = folder / PROBABILITIES_FILE
+    if not path.exists():
+        return None
+    try:
+        arrays = load_file(path)
+        found = FilmProbabilities(arrays["tmdb_ids"], arrays["probabilities"].astype(np.float32))
+    except (SafetensorError, OSError, KeyError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error})") from error
+    if found.probabilities.shape != (len(found.tmdb_ids), len(LABEL_IDS)):
+        raise ArtifactError(
+            f"{path}: {found.probabilities.shape} probabilities of {len(found.tmdb_ids)} films"
+        )
+    return found
+
+
 def write_artifact(
     folder: Path,
     *,
@@ -126,6 +159,7 @@ def write_artifact(
     weights: Mapping[str, NDArray[Any]],
     model_card: str,
     extra: Mapping[str, Any] | None = None,
+    test_probabilities: FilmProbabilities | None = None,
 ) -> str:
     """Write an artifact aside, sync it and rename it into place; returns the SHA-256 of its ``artifact.json``.
 
@@ -151,7 +185,17 @@ def write_artifact(
     }
     for name, content in contents.items():
         (aside / name).write_bytes(content)
-    files = {name: file_sha256(aside / name) for name in sorted({WEIGHTS_FILE, *contents})}
+    arrays = {WEIGHTS_FILE}
+    if test_probabilities is not None:
+        arrays.add(PROBABILITIES_FILE)
+        save_file(
+            {
+                "tmdb_ids": np.asarray(test_probabilities.tmdb_ids, dtype=np.int64),
+                "probabilities": np.asarray(test_probabilities.probabilities, dtype=np.float16),
+            },
+            aside / PROBABILITIES_FILE,
+        )
+    files = {name: file_sha256(aside / name) for name in sorted({*arrays, *contents})}
     manifest = _as_json({"format_version": FORMAT_VERSION, "files": files})
     (aside / "artifact.json").write_bytes(manifest)
     for name in ("artifact.json", *files):
@@ -174,10 +218,15 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_artifact_file(name: object) -> bool:
+    """Whether a file of that name may be part of an artifact: safetensors, JSON and Markdown, no folders."""
+    return isinstance(name, str) and _FILE_NAME.fullmatch(name) is not None
+
+
 def _verify_files(folder: Path, files: Mapping[str, Any]) -> None:
     """Check that the folder holds exactly the files of its manifest, of accepted kinds, unchanged."""
     for name in files:
-        if not _FILE_NAME.fullmatch(name):
+        if not is_artifact_file(name):
             raise ArtifactError(f"{folder}: {name!r} is not a kind of file that an artifact may hold")
     present = {path.name for path in folder.iterdir()} - {"artifact.json"}
     for name in sorted(_NEEDED - set(files) | set(files) - present):

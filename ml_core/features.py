@@ -21,6 +21,7 @@ from ml_core.devices import autocast
 from ml_core.film_texts import FilmTexts
 from ml_core.networks.encoders import ImageEncoder, SentenceEncoder, pad_tokens
 from ml_core.posters import DecodedPosters
+from ml_core.stopping import stop_if_asked
 from ml_core.training import Progress, Rows, shuffled
 
 _TEXT_BATCH, _POSTER_BATCH = 64, 32
@@ -156,6 +157,7 @@ def _in_batches(
     """Fill ``out[rows[order]]`` with what ``encode`` makes of batches of places in ``rows``."""
     with torch.inference_mode(), autocast(device):
         for number, start in enumerate(range(0, len(order), size), 1):
+            stop_if_asked()
             some = order[start : start + size]
             out[rows[some]] = encode(some).float().cpu().numpy()
             if progress is not None and (number % _TELL_EVERY == 0 or start + size >= len(order)):

@@ -5,7 +5,7 @@ The figures inside an artifact and those of ``python -m ml_core evaluate`` both 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_core.artifact import FilmProbabilities
 from ml_core.bootstrap import bootstrap_figures
 from ml_core.diagrams import cooccurrence, curves
 from ml_core.evaluation import evaluate
@@ -57,6 +58,7 @@ def judge(
     part: Part = "test",
     device: str | None = None,
     in_short: bool = False,
+    tell: Callable[[FilmProbabilities], None] | None = None,
 ) -> dict[str, Any]:
     """The figures of a part's films for each of :data:`ml_core.inputs.JUDGED` that it has films for.
 
@@ -71,7 +73,8 @@ def judge(
     - ``differences``, of "overview_poster" alone: how much better both inputs are than "overview" and "poster" on the
       same films, by figure, with intervals.
 
-    ``in_short`` leaves out all but ``trained_on``.
+    ``in_short`` leaves out all but ``trained_on``. ``tell`` gets the probabilities of all films that TMDB knows, each by
+    what it has.
     """
     predictor = Predictor.load(artifact, device=device)
     snapshot = Snapshot.open(snapshot_folder)
@@ -98,6 +101,14 @@ def judge(
     both = answers.get("overview_poster")
     if both is not None and not in_short and len(both.films) >= _FEWEST_FOR_INTERVALS:
         reports["overview_poster"]["differences"] = _differences(both, answers, labels[both.films])
+    if tell is not None:
+        known = ids != 0
+        joint = (
+            answers["all_films"].probabilities[known]
+            if len(rows)
+            else np.zeros((0, len(LABEL_IDS)), np.float32)
+        )
+        tell(FilmProbabilities(ids[known], joint))
     return reports
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ml_core.snapshot import Snapshot
+from ml_core.stopping import stop_if_asked
 
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
@@ -174,6 +175,7 @@ def _decode_into(
     chunk = 512  # bounds the decoded posters that wait in memory
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for start in range(0, len(rows), chunk):
+            stop_if_asked()
             some = rows[start : start + chunk].tolist()
             decoded = decode_in_threads((snapshot.poster_bytes(row) for row in some), size, pool)
             for place, (row, result) in enumerate(zip(some, decoded, strict=True), start):

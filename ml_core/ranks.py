@@ -7,6 +7,7 @@ is what a single process would have had. Without ``torchrun`` there is one rank 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,6 +16,19 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import nn
+
+
+def start_on_all_gpus(arguments: Sequence[str]) -> None:
+    """Where torch sees several GPUs, become ``torchrun`` of ``python -m ml_core`` with these arguments, a rank on each.
+
+    Does nothing in a rank, and where there is one GPU or none. Standard input stays what it was, so that a lifeline is
+    every rank's.
+    """
+    gpus = torch.cuda.device_count()
+    if "RANK" in os.environ or gpus < 2:
+        return
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}", "-m", "ml_core"]
+    os.execv(sys.executable, [sys.executable, *torchrun, *arguments])  # noqa: S606 - ourselves
 
 
 def join() -> None:

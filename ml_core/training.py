@@ -21,12 +21,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ml_core import ranks
+from ml_core import ranks, stopping
 from ml_core.checkpoints import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from ml_core.devices import autocast
-from ml_core.evaluation import macro_roc_auc
+from ml_core.epoch_figures import epoch_figures, spread
 from ml_core.labels import LABELS
 from ml_core.losses import LossName, loss_function
+from ml_core.telemetry import Meter
+
+# Films of the train part that are judged after each epoch beside all of the validation part, for the two to be compared.
+_TRAIN_FILMS_JUDGED = 2000
 
 Rows = NDArray[np.int64]
 Progress = Callable[[dict[str, Any]], None]
@@ -137,11 +141,15 @@ def fit(
 
     ``labels`` are ``(films, 18)`` for all rows of the snapshot. In training the module's logits are ``(batch, 18)``, or
     ``(batch, views, 18)`` for several views of a film that are to say the same. ``rate_of`` gives the share of the learning
-    rate at which a parameter of that name is trained. Goes on from ``checkpoint`` where that file exists. Several ranks
-    (:mod:`ml_core.ranks`) share the work of each batch.
+    rate at which a parameter of that name is trained. Goes on from ``checkpoint`` where that file exists, also with
+    another batch size. Several ranks (:mod:`ml_core.ranks`) share the work of each batch.
+
+    ``progress`` gets a line after each epoch, and every few seconds between, with the figures of the training so far: what
+    :class:`FitResult` has of an epoch, and how fast it goes. One that goes on from a checkpoint first repeats the epochs
+    it finds there.
 
     Raises :class:`CheckpointError` when the checkpoint is another training's, :class:`TrainingError` when there is nothing to
-    train on or the loss is not finite.
+    train on or the loss is not finite, :class:`ml_core.stopping.TrainingStopped` after a checkpoint when it was asked to stop.
     """
     if not len(train) or not len(val):
         raise TrainingError(
@@ -149,51 +157,53 @@ def fit(
         )
     module.to(device)
     optimizer = _optimizer(module, config, rate_of)
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     loss_of = loss_function(config.loss, torch.from_numpy(labels[train].mean(axis=0)))
     run = _Run(module, optimizer, config, fingerprint=_fingerprint(module, config, train, val))
     if checkpoint is not None:
         run.resume(load_checkpoint(checkpoint), device, checkpoint)
         ranks.wait_for_all()  # before the leader writes what another has yet to read
+    for finished, known in enumerate(run.history, 1):
+        _tell(progress, stage, run, known, epoch=finished, step=0)
     steps_an_epoch = math.ceil(len(train) / config.batch_size)
     steps = steps_an_epoch * config.epochs
     targets = torch.from_numpy(labels)
+    judged = {"train": spread(train, min(len(val), _TRAIN_FILMS_JUDGED)), "val": val}
+    meter = Meter(device)
     saved = time.monotonic()
     while run.epoch < config.epochs and not run.out_of_patience():
         order = np.random.default_rng([config.seed, run.epoch])
         batches = source.order(train, batch_size=config.batch_size, generator=order)
+        rate = config.rate(run.epoch * steps_an_epoch + run.step, steps)
         module.train()
+        meter.start()
         for step, inputs in _prefetched(source, batches, config.seed, run.epoch, first=run.step):
             torch.manual_seed(_step_seed(config.seed, run.epoch, step))
             share, weight = ranks.own_share(batches[step])
             rate = config.rate(run.epoch * steps_an_epoch + step, steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["rate_share"]
+            _set_rate(optimizer, rate)
             with autocast(device):
                 logits = module(*_to(inputs, device)).float()
             target = targets[torch.from_numpy(share)].to(device)
             loss = loss_of(logits, target if logits.ndim == 2 else target[:, None].expand_as(logits))
-            optimizer.zero_grad(set_to_none=True)
-            (loss * weight).backward()  # type: ignore[no-untyped-call]
-            ranks.sum_gradients(parameters)
-            nn.utils.clip_grad_norm_(parameters, config.clip)
-            optimizer.step()
+            _descend(optimizer, loss * weight, clip=config.clip)
             run.count(float(loss.detach()), len(batches[step]))
             if not math.isfinite(run.loss_sum):
                 raise TrainingError(
                     f"{stage}: the loss is not finite at epoch {run.epoch}, step {step}; lower the rate"
                 )
-            if checkpoint is not None and time.monotonic() - saved >= config.checkpoint_seconds:
-                _save(checkpoint, run)
-                saved = time.monotonic()
-                _tell(progress, stage, run, loss=run.loss_sum / run.films)
-        figures = run.finish_epoch(
-            lambda: macro_roc_auc(predict_logits(module, source, val, device=device), labels[val])
-        )
-        if checkpoint is not None:
-            _save(checkpoint, run)
-            saved = time.monotonic()
-        _tell(progress, stage, run, **figures)
+            meter.count(len(batches[step]))
+            due = stopping.asked() or time.monotonic() - saved >= config.checkpoint_seconds
+            if due:
+                saved = _save(checkpoint, run)
+            if due or meter.is_due():
+                pace = meter.read() | {"steps": len(batches), "learning_rate": rate}
+                _tell(progress, stage, run, {"loss": run.loss_sum / run.films} | pace)
+                meter.resume()
+            stopping.stop_if_asked()
+        figures = run.finish_epoch(lambda: _judge(module, source, labels, judged, device))
+        saved = _save(checkpoint, run)
+        _tell(progress, stage, run, figures | meter.read() | {"learning_rate": rate})
+        stopping.stop_if_asked()
     best = {name: tensor.to("cpu") for name, tensor in run.best.items()}
     module.load_state_dict(best, strict=False)
     return FitResult(best, run.best_epoch, run.best_score, run.history)
@@ -207,6 +217,7 @@ class _Run:
     ) -> None:
         self.module, self.optimizer, self.config, self.fingerprint = module, optimizer, config, fingerprint
         self.epoch = self.step = self.films = self.steps = 0
+        self.batch_size = config.batch_size
         self.loss_sum = 0.0
         self.best_score, self.best_epoch = -1.0, -1
         self.history: list[dict[str, float]] = []
@@ -240,12 +251,12 @@ class _Run:
         """Whether the best epoch lies further back than the configuration has patience for."""
         return 0 < self.config.patience < self.epoch - self.best_epoch
 
-    def finish_epoch(self, score: Callable[[], float]) -> dict[str, float]:
+    def finish_epoch(self, judge: Callable[[], dict[str, float]]) -> dict[str, float]:
         """Evaluate (the averaged weights, where there are such), keep the best, and start the next epoch."""
         live = {name: tensor.clone() for name, tensor in self._trained().items()}
         if self.average:
             self.module.load_state_dict(self.average, strict=False)
-        figures = {"loss": self.loss_sum / max(1, self.films), "val_macro_roc_auc": score()}
+        figures = {"loss": self.loss_sum / max(1, self.films), **judge()}
         if figures["val_macro_roc_auc"] > self.best_score:
             self.best_score, self.best_epoch = figures["val_macro_roc_auc"], self.epoch
             self.best = {name: tensor.clone() for name, tensor in self._trained().items()}
@@ -260,6 +271,7 @@ class _Run:
             "fingerprint": self.fingerprint,
             "epoch": self.epoch,
             "step": self.step,
+            "batch_size": self.batch_size,
             "steps": self.steps,
             "films": self.films,
             "loss_sum": self.loss_sum,
@@ -279,6 +291,8 @@ class _Run:
             raise CheckpointError(
                 f"{path} is the checkpoint of a training with other films or settings; delete it"
             )
+        # After running out of memory it goes on with smaller batches: past the films of this epoch that it has seen.
+        counters["step"] = counters["step"] * counters.pop("batch_size") // self.batch_size
         for name, value in counters.items():
             setattr(self, name, value)
         self.module.load_state_dict(checkpoint.tensors["model"], strict=False)
@@ -298,6 +312,22 @@ def _optimizer(
             shares.setdefault(rate_of(name), []).append(parameter)
     groups = [{"params": parameters, "rate_share": share} for share, parameters in shares.items()]
     return kind(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of the coming step; each group of parameters has its share of it."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["rate_share"]
+
+
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, *, clip: float) -> None:
+    """One step against the gradient of all ranks' losses."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    ranks.sum_gradients(parameters)
+    nn.utils.clip_grad_norm_(parameters, clip)
+    optimizer.step()
 
 
 def _prefetched(
@@ -332,28 +362,45 @@ def _step_seed(seed: int, epoch: int, step: int) -> int:
 
 def _fingerprint(module: nn.Module, config: FitConfig, train: Rows, val: Rows) -> str:
     """What must be the same for a checkpoint to be one's own: settings, shapes, and the films on both sides."""
-    settings = {key: value for key, value in asdict(config).items() if key != "checkpoint_seconds"}
+    free = {"checkpoint_seconds", "batch_size"}
+    settings = {key: value for key, value in asdict(config).items() if key not in free}
     shapes = {name: list(parameter.shape) for name, parameter in module.named_parameters()}
     rows = [len(train), int(train.sum()), len(val), int(val.sum())]
     return json.dumps([settings, shapes, rows], sort_keys=True)
 
 
-def _save(path: Path, run: _Run) -> None:
-    """Write the checkpoint, if this is the rank that writes."""
-    if ranks.rank() == 0:
+def _save(path: Path | None, run: _Run) -> float:
+    """Write the checkpoint, if there is to be one and this is the rank that writes; returns when, by the monotonic clock."""
+    if path is not None and ranks.rank() == 0:
         save_checkpoint(path, run.checkpoint())
+    return time.monotonic()
 
 
 def _to(inputs: tuple[Tensor | None, ...], device: torch.device) -> tuple[Tensor | None, ...]:
     return tuple(None if tensor is None else tensor.to(device, non_blocking=True) for tensor in inputs)
 
 
-def _tell(progress: Progress | None, stage: str, run: _Run, **figures: float) -> None:
+def _judge(
+    module: nn.Module,
+    source: BatchSource,
+    labels: NDArray[np.float32],
+    judged: dict[str, Rows],
+    device: torch.device,
+) -> dict[str, float]:
+    """Figures of the weights as they are, of films that are trained on and of films that are not."""
+    figures: dict[str, float] = {}
+    for part, rows in judged.items():
+        figures |= epoch_figures(part, predict_logits(module, source, rows, device=device), labels[rows])
+    return figures
+
+
+def _tell(progress: Progress | None, stage: str, run: _Run, figures: dict[str, float], **place: int) -> None:
     """One line of progress: ``epoch`` counts finished ones, ``step`` those of the epoch under way."""
     if progress is not None and ranks.rank() == 0:
         rounded = {name: round(value, 6) for name, value in figures.items()}
         progress(
             {"stage": stage, "epoch": run.epoch, "epochs": run.config.epochs, "step": run.step}
+            | place
             | rounded
             | {"time": round(time.time(), 3)}
         )

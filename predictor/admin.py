@@ -11,32 +11,19 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from knox.models import AuthToken
 
 from ledger.broker import BrokerUnavailableError, require_broker
 from ledger.workers import live_workers
-from predictor import inference, registry
+from predictor import inference, promotion, registry
 from predictor.models import ModelPointers, ModelVersion, PredictionRun
+from predictor.pruning import prune
+from predictor.read_only_admin import ReadOnlyAdmin
+from predictor.training_admin import PromotionAdmin, TrainingRunAdmin
 
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that only services write."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Never by hand."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never by hand."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """For actions on the list; a single row is there to be looked at."""
-        return super().has_change_permission(request, obj) and obj is None
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """All of them."""
-        return [field.name for field in self.model._meta.fields]
+__all__ = ["ModelVersionAdmin", "PredictionRunAdmin", "PromotionAdmin", "TokenAdmin", "TrainingRunAdmin"]
 
 
 @admin.register(ModelVersion)
@@ -46,7 +33,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     list_display = ("name", "short_sha256", "network", "standing", "registered_at", "registered_by")
     list_filter = ("network",)
     search_fields = ("name", "sha256")
-    actions = ("promote", "predict_now")
+    actions = ("promote", "roll_back", "predict_now", "prune_candidates")
     # Half a megabyte of numbers, which the version's page shows as what they are.
     exclude = ("metrics",)
 
@@ -76,23 +63,57 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         """A run is added."""
         return request.user.has_perm("predictor.add_predictionrun")
 
-    @admin.action(description="Promote to champion (or roll back to it)", permissions=["promote"])
+    @admin.action(description="Promote to champion", permissions=["promote"])
     def promote(self, request: HttpRequest, versions: QuerySet[ModelVersion]) -> None:
-        """Make the one selected version the champion, and have it predict what it has not."""
+        """Make the one selected version the champion, if the gate lets it; it then predicts what it has not."""
         if versions.count() != 1:
             self.message_user(request, "Select the one version to promote.", messages.ERROR)
             return
         version = versions.get()
-        if not registry.artifact_folder(version).is_dir():
-            self.message_user(request, f"The artifact of {version} is not in MODEL_ROOT.", messages.ERROR)
-            return
-        registry.promote(version, by=cast(User, request.user))
-        self.log_change(request, version, "Promoted to champion.")
+        try:
+            promotion.promote(version, by=cast(User, request.user))
+        except promotion.GateRefusedError as error:
+            self.message_user(
+                request,
+                format_html(
+                    '{} <a href="{}">Compare and promote</a>',
+                    str(error),
+                    reverse("promote", args=[version.pk]),
+                ),
+                messages.ERROR,
+            )
+        except (promotion.NotPromotableError, registry.ChampionChangedError) as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            self._say_promoted(request, version)
+
+    @admin.action(
+        description="Roll back to the former champion (whatever is selected)", permissions=["promote"]
+    )
+    def roll_back(self, request: HttpRequest, versions: QuerySet[ModelVersion]) -> None:
+        """Make the champion before the present one the champion again."""
+        try:
+            done = promotion.rollback(by=cast(User, request.user))
+        except (promotion.NotPromotableError, registry.ChampionChangedError) as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            self._say_promoted(request, done.version)
+
+    @admin.action(
+        description="Remove old candidates by the rule (whatever is selected)", permissions=["promote"]
+    )
+    def prune_candidates(self, request: HttpRequest, versions: QuerySet[ModelVersion]) -> None:
+        """Remove candidates beyond the newest KEEP_CANDIDATES that nothing stands on."""
+        removed = prune(by=cast(User, request.user))
+        told = f"Removed: {', '.join(removed)}." if removed else "Nothing to remove."
+        self.message_user(request, told, messages.SUCCESS)
+
+    def _say_promoted(self, request: HttpRequest, version: ModelVersion) -> None:
         shown = registry.displayed() == version
         later = "" if shown else " Pages show it when its predictions are complete."
         self.message_user(request, f"{version} is the champion now.{later}", messages.SUCCESS)
         if not shown:
-            self._start(request, version)
+            self._say_if_nobody_predicts(request)
 
     @admin.action(description="Predict films that lack a current prediction now", permissions=["predict"])
     def predict_now(self, request: HttpRequest, versions: QuerySet[ModelVersion]) -> None:
@@ -104,13 +125,20 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         try:
             require_broker()
             run = inference.start_run(version=version, by=cast(User, request.user))
-            nobody = not live_workers(queue="predict")
         except BrokerUnavailableError as error:
             self.message_user(request, f"No prediction was started. {error}", messages.ERROR)
             return
         films = "1 film" if run.total == 1 else f"{run.total:,} films"
         self.message_user(request, f"Run {run.pk} of {version}: {films} to predict.")
-        if nobody and run.state == PredictionRun.State.RUNNING:
+        if run.state == PredictionRun.State.RUNNING:
+            self._say_if_nobody_predicts(request)
+
+    def _say_if_nobody_predicts(self, request: HttpRequest) -> None:
+        try:
+            nobody = not live_workers(queue="predict")
+        except BrokerUnavailableError:
+            nobody = True
+        if nobody:
             self.message_user(
                 request, "No prediction worker is running; the run waits for one.", messages.WARNING
             )

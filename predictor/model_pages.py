@@ -16,8 +16,8 @@ from markdown_it.token import Token
 from ml_core.artifact import ArtifactDescription, ArtifactError
 from ml_core.inputs import INPUT_SETS
 from ml_core.labels import LABELS
+from predictor import artifact_storage
 from predictor.models import ModelVersion
-from predictor.registry import artifact_folder
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +98,7 @@ def card(version: ModelVersion) -> Card:
     An artifact never changes, so what was read and checked once is kept by this process.
     """
     try:
-        return _card(artifact_folder(version), version.sha256)
+        return _card(artifact_storage.local(version), version.sha256)
     except (ArtifactError, OSError, UnicodeDecodeError) as error:
         # The message names paths of this machine: for the log alone.
         log.warning("artifact unreadable", version=version.pk, error=str(error))

@@ -80,6 +80,11 @@ class ModelVersion(models.Model):
         models.SmallIntegerField(), help_text="TMDB genre ids, in the order of probabilities."
     )
     metrics = models.JSONField(default=dict)
+    training = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="How it was trained here: settings, snapshot, code, device, seconds, asked by whom.",
+    )
     trained_at = models.DateTimeField(null=True, blank=True)
     registered_at = models.DateTimeField(auto_now_add=True)
     registered_by = models.ForeignKey(
@@ -139,6 +144,112 @@ class ModelPointers(models.Model):
 
     def __str__(self) -> str:
         return f"champion {self.champion_id}, displayed {self.displayed_id}"
+
+
+class Promotion(models.Model):
+    """A version made the champion: after which one, by whom, and what the gate said. Rolling back is one, too."""
+
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="promotions")
+    before = models.ForeignKey(
+        ModelVersion,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="The champion until then.",
+    )
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    at = models.DateTimeField(auto_now_add=True)
+    is_rollback = models.BooleanField(default=False)
+    forced_reason = models.TextField(blank=True, help_text="Why it was promoted against the gate.")
+    gate = models.JSONField(default=dict, blank=True, help_text="What the comparison with the champion gave.")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"version {self.version_id} {'again' if self.is_rollback else 'promoted'}"
+
+
+class TrainingRun(models.Model):
+    """A training that was asked for, and how far it is. Supervised by one worker at a time (`predictor.supervising`).
+
+    The row is the truth; a Celery message only wakes a worker to look at it.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        PAUSED = "paused"
+        INTERRUPTED = "interrupted", "interrupted, goes on by itself"
+        DONE = "done"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    class Wish(models.TextChoices):
+        """What its supervisor is asked to do next."""
+
+        NOTHING = "", "nothing"
+        PAUSE = "pause"
+        CANCEL = "cancel"
+
+    # States of runs that are still to come to an end.
+    OPEN = (State.WAITING, State.RUNNING, State.PAUSED, State.INTERRUPTED)
+    # States that a worker takes up.
+    QUEUED = (State.WAITING, State.INTERRUPTED)
+
+    state = models.CharField(max_length=11, choices=State.choices, default=State.WAITING)
+    wish = models.CharField(max_length=6, choices=Wish.choices, default=Wish.NOTHING, blank=True)
+    request = models.JSONField(help_text="The settings, see predictor.training_settings.")
+    request_hash = models.CharField(max_length=64)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    seconds = models.FloatField(default=0, help_text="That it was worked on, waiting and pauses left out.")
+    claims = models.PositiveIntegerField(default=0, help_text="How often a worker took it up.")
+    worker = models.CharField(max_length=120, blank=True)
+    heartbeat = models.DateTimeField(
+        null=True, blank=True, help_text="When its supervisor was last heard of."
+    )
+    interruptions = models.PositiveSmallIntegerField(
+        default=0, help_text="Kills and lost workers it went on after."
+    )
+    halvings = models.PositiveSmallIntegerField(
+        default=0, help_text="How often memory ran out and batches were halved."
+    )
+    snapshot_sha256 = models.CharField(max_length=64, blank=True)
+    code_version = models.CharField(max_length=64, blank=True, help_text="SHA-256 of ml_core's sources.")
+    device = models.CharField(max_length=120, blank=True)
+    progress = models.JSONField(default=dict, blank=True, help_text="Stage, place in it, pace, seconds left.")
+    curves = models.JSONField(default=list, blank=True, help_text="Figures of each epoch, by stage.")
+    notes = models.JSONField(default=list, blank=True, help_text="What it went on in spite of.")
+    log = models.TextField(blank=True, help_text="The last lines of what it printed.")
+    reason = models.TextField(blank=True, help_text="Why it failed or was interrupted.")
+    version = models.ForeignKey(
+        ModelVersion, null=True, blank=True, on_delete=models.SET_NULL, related_name="training_runs"
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["state"], condition=Q(state="running"), name="trainingrun_one_running"
+            ),
+            models.UniqueConstraint(
+                fields=["request_hash"],
+                condition=Q(state__in=["waiting", "running", "paused", "interrupted"]),
+                name="trainingrun_one_open_a_request",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"training {self.pk} ({self.state})"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to come to an end."""
+        return self.state in self.OPEN
 
 
 class PredictionRun(models.Model):

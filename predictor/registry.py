@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -15,15 +14,19 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.models import Film
-from ml_core.artifact import ArtifactDescription, ArtifactError
-from ml_core.snapshot import sync
-from predictor.models import ModelPointers, ModelVersion
+from ml_core.artifact import ArtifactDescription
+from predictor import artifact_storage
+from predictor.models import ModelPointers, ModelVersion, Promotion
 
 log = structlog.get_logger(__name__)
 
 # A new champion is shown once it has predicted this share of the films. Not all of them: films arrive while it
 # predicts, and one that no attempt survives must not keep an old model on every page.
 SHOWN_SHARE = 0.99
+
+
+class ChampionChangedError(RuntimeError):
+    """The champion is another than the one that a decision rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,16 @@ class ModelReadiness:
     reason: str
 
 
-def register(folder: Path, *, by: User | None = None) -> ModelVersion:
-    """Take an artifact into MODEL_ROOT as a candidate; the same artifact again gives the same version.
+def register(folder: Path, *, by: User | None = None, training: dict[str, Any] | None = None) -> ModelVersion:
+    """Take an artifact into MODEL_ROOT and the storage as a candidate; the same artifact again gives the same version.
+
+    ``training`` are the facts of a training on this site: settings, snapshot, code, device, seconds, asked by whom.
 
     Raises:
         ml_core.artifact.ArtifactError: it is incomplete, was changed, or is not for this Genresite.
     """
     description = ArtifactDescription.read(folder)
-    _keep(description)
+    artifact_storage.keep(description)
     with transaction.atomic():
         with connection.cursor() as cursor:
             # Two registrations of one artifact at once: the second waits and finds the first's.
@@ -56,10 +61,11 @@ def register(folder: Path, *, by: User | None = None) -> ModelVersion:
             name=description.name,
             network=description.network,
             sha256=description.sha256,
-            folder=_folder_name(description.sha256),
+            folder=artifact_storage.folder_name(description.sha256),
             size=description.size_bytes,
             label_ids=list(description.label_ids),
             metrics=description.metrics,
+            training=training or {},
             trained_at=_moment(description.created),
             registered_by=by,
         )
@@ -69,20 +75,45 @@ def register(folder: Path, *, by: User | None = None) -> ModelVersion:
     return version
 
 
-def promote(version: ModelVersion, *, by: User | None = None) -> None:
-    """Make a version the champion, in one atomic step; promoting the one before is how to roll back.
+def promote(
+    version: ModelVersion,
+    *,
+    by: User | None = None,
+    over: int | None = None,
+    is_rollback: bool = False,
+    forced_reason: str = "",
+    gate: dict[str, Any] | None = None,
+) -> Promotion | None:
+    """Make a version the champion, in one atomic step that the history keeps; None where it was the champion.
 
-    It is shown at once where its predictions are complete or none is shown, and else when they are.
+    It is shown at once where its predictions are complete or none is shown, and else when they are. No gate is asked here:
+    `predictor.promotion` does. ``over`` is the champion that it was compared with.
+
+    Raises:
+        ChampionChangedError: the champion is not ``over`` any more.
     """
     with transaction.atomic():
         ModelPointers.objects.get_or_create(id=1)
         pointers = ModelPointers.objects.select_for_update().get(id=1)
         before = pointers.champion_id
+        if over is not None and before != over:
+            raise ChampionChangedError("Another version was promoted meanwhile: compare again.")
+        if before == version.pk:
+            return None
         pointers.champion = version
         if pointers.displayed_id is None or covers_catalog(version):
             pointers.displayed = version
         pointers.save()
+        promotion = Promotion.objects.create(
+            version=version,
+            before_id=before,
+            by=by,
+            is_rollback=is_rollback,
+            forced_reason=forced_reason,
+            gate=gate or {},
+        )
     log.info("model promoted", version=version.pk, before=before, by=by.pk if by else None)
+    return promotion
 
 
 def show_champion_if_complete() -> bool:
@@ -124,43 +155,13 @@ def artifact_folder(version: ModelVersion) -> Path:
 
 
 def model_ready() -> ModelReadiness:
-    """For /readyz: a champion is promoted and its artifact, by its hash, is on this machine."""
+    """For /readyz: a champion is promoted and its artifact, by its hash, is on this machine or can be fetched."""
     version = champion()
     if version is None:
         return ModelReadiness(False, None, "", "", "no model has been promoted")
-    manifest = artifact_folder(version) / "artifact.json"
-    reason = "" if manifest.is_file() else "the champion's artifact is not in MODEL_ROOT"
+    there = artifact_storage.is_at_hand(version)
+    reason = "" if there else "the champion's artifact is neither in MODEL_ROOT nor in the storage"
     return ModelReadiness(not reason, version.pk, version.name, version.sha256, reason)
-
-
-def _folder_name(sha256: str) -> str:
-    return sha256[:16]
-
-
-def _keep(description: ArtifactDescription) -> None:
-    """Copy an artifact into MODEL_ROOT: aside, synced, renamed, and verified where it lies then."""
-    root = Path(settings.MODEL_ROOT)
-    home = root / _folder_name(description.sha256)
-    if home.exists():
-        ArtifactDescription.read(home)
-        return
-    root.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".registering-", dir=root))
-    try:
-        copy = aside / "artifact"
-        shutil.copytree(description.folder, copy)
-        for file in copy.iterdir():
-            sync(file)
-        if ArtifactDescription.read(copy).sha256 != description.sha256:
-            raise ArtifactError(f"{description.folder} was changed while it was registered; try again")
-        try:
-            copy.rename(home)
-        except OSError:
-            if not home.exists():  # somebody else registered it in between
-                raise
-        sync(root)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _moment(created: str | datetime) -> datetime | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ledger import workers
-from predictor import registry
+from predictor import artifact_storage
 from predictor.models import ModelVersion
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class LoadedModels:
         """The version's model, loaded where it is not.
 
         Raises:
-            ml_core.artifact.ArtifactError: its artifact is absent or damaged on this machine.
+            ml_core.artifact.ArtifactError: its artifact is damaged, or neither on this machine nor in the storage.
         """
         with self._loading:
             if version.pk not in self._models:
@@ -88,7 +88,7 @@ class LoadedModels:
 
                 while len(self._models) >= MOST_LOADED:
                     self._models.popitem(last=False)
-                self._models[version.pk] = Predictor.load(registry.artifact_folder(version))
+                self._models[version.pk] = Predictor.load(artifact_storage.local(version))
                 log.info("model loaded", version=version.pk, sha256=version.sha256)
             self._models.move_to_end(version.pk)
             workers.tell(", ".join(f"version {key}" for key in reversed(self._models)))

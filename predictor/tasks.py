@@ -1,4 +1,4 @@
-"""Celery's doors to predictions, and what a predict worker starts beside its chunks."""
+"""Celery's doors to predictions and trainings, and what workers start with."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown
 from django.core.cache import cache
 
-from predictor import inference, registry
+from predictor import inference, registry, supervising, training
 from predictor.comparison import recompare
 from predictor.indexing import index_embeddings
+from predictor.models import TrainingRun
+from predictor.training_claims import release_lost
 
 if TYPE_CHECKING:
     from predictor.answering import AnsweringThread
@@ -46,13 +48,32 @@ def start_missing_predictions() -> None:
         cache.set(_SEEN, writes, timeout=3600)
 
 
+@shared_task(name=training.TASK)
+def train() -> int:
+    """Supervise the trainings that wait, one after the other. Delivered twice, lost or late, it does no harm."""
+    return supervising.work()
+
+
+@shared_task(name="predictor.tasks.tend_trainings")
+def tend_trainings() -> None:
+    """Free trainings whose supervisor died, ask for one that is due by schedule, and wake the train worker for what waits:
+    messages may have been lost.
+    """
+    release_lost()
+    training.request_scheduled()
+    if TrainingRun.objects.filter(state__in=TrainingRun.QUEUED).exists():
+        training.wake()
+
+
 _answering: AnsweringThread | None = None
 
 
 @worker_ready.connect
-def _predict_worker_begins(sender: Any, **_: Any) -> None:
-    """Answer online requests from a thread of every worker of the queue `predict`."""
+def _worker_begins(sender: Any, **_: Any) -> None:
+    """A worker of the queue `train` looks for what waits; one of `predict` answers online requests from a thread."""
     global _answering
+    if training.QUEUE in sender.app.amqp.queues.consume_from:
+        training.wake()
     if "predict" in sender.app.amqp.queues.consume_from:
         from predictor.answering import AnsweringThread
 
@@ -61,6 +82,6 @@ def _predict_worker_begins(sender: Any, **_: Any) -> None:
 
 
 @worker_shutdown.connect
-def _predict_worker_ends(**_: Any) -> None:
+def _worker_ends(**_: Any) -> None:
     if _answering is not None:
         _answering.stop()

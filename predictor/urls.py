@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.views import LogoutView
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, re_path
 
 from predictor.views.accounts import ChangePassword, LogIn, revoke, tokens
 from predictor.views.browse import browse, facets
@@ -12,6 +12,14 @@ from predictor.views.data import chart, data
 from predictor.views.drift import drift
 from predictor.views.film import film
 from predictor.views.models import model, model_chart, models
+from predictor.views.promotions import promote, rollback
+from predictor.views.trainings import (
+    change_training,
+    training_chart,
+    training_live,
+    training_page,
+    trainings,
+)
 from predictor.views.try_it import try_it
 from predictor.views.version_comparison import (
     compare_versions,
@@ -39,6 +47,21 @@ urlpatterns: list[URLPattern] = [
         name="compare-versions-chart",
     ),
     path("models/drift/", drift, name="drift"),
+    path("models/trainings/", trainings, name="trainings"),
+    path("models/trainings/<int:training_id>/", training_page, name="training"),
+    path("models/trainings/<int:training_id>/live/", training_live, name="training-live"),
+    re_path(
+        r"^models/trainings/(?P<training_id>[0-9]+)/(?P<change>cancel|pause|resume)/$",
+        change_training,
+        name="change-training",
+    ),
+    path(
+        "models/trainings/<int:training_id>/<slug:name>/<slug:scheme>-<slug:width>.svg",
+        training_chart,
+        name="training-chart",
+    ),
+    path("models/rollback/", rollback, name="rollback"),
+    path("models/<int:version_id>/promote/", promote, name="promote"),
     path("models/<int:version_id>/", model, name="model"),
     path("models/<int:version_id>/predict/", have_predicted, name="have-predicted"),
     path(

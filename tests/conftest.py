@@ -32,9 +32,10 @@ WORKER_START_SECONDS = 60
 
 @pytest.fixture(autouse=True)
 def _own_folders(settings: Any, tmp_path: Path) -> None:
-    """Each test keeps its media and models in a folder of its own."""
+    """Each test keeps its media, models and trainings in a folder of its own."""
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.MODEL_ROOT = tmp_path / "models"
+    settings.TRAINING_ROOT = tmp_path / "training"
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +144,7 @@ def process_environment(settings: Any, **extra: str) -> dict[str, str]:
         "REDIS_URL": settings.REDIS_URL,
         "MEDIA_ROOT": str(settings.MEDIA_ROOT),
         "MODEL_ROOT": str(settings.MODEL_ROOT),
+        "TRAINING_ROOT": str(settings.TRAINING_ROOT),
         "SECRET_KEY": settings.SECRET_KEY,
         "TMDB_API_KEY": settings.TMDB_API_KEY,
         "TMDB_API_BASE": settings.TMDB_API_BASE,

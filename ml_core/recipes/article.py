@@ -30,6 +30,7 @@ from ml_core.networks.lstm_cnn import (
 from ml_core.posters import DecodedPosters, decode_all
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.finishing import finish, half
+from ml_core.recipes.running import tell_unusable_posters
 from ml_core.snapshot import Snapshot
 from ml_core.text import Vocabulary, clean, pad, require_corpora
 from ml_core.training import FitConfig, Rows, fit, predict_logits, shuffled
@@ -88,6 +89,7 @@ def train_lstm_cnn(request: TrainingRequest) -> str:
         vectors = train_word_vectors(train_texts, seed=request.seed)
     with ranks.leader_first():
         posters = decode_all(snapshot, (POSTER_HEIGHT, POSTER_WIDTH), request.work)
+    tell_unusable_posters(posters, snapshot, request.progress)
     torch.manual_seed(request.seed)
     config = LstmCnnConfig(vocabulary_size=len(vocabulary), inputs=request.inputs)
     network = LstmCnn(config, embedding_matrix(vocabulary, vectors, seed=request.seed))

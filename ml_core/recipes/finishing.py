@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_core.artifact import write_artifact
+from ml_core.artifact import FilmProbabilities, write_artifact
 from ml_core.calibration import Calibration, TemperatureCalibration, fit_calibration
 from ml_core.inputs import INPUT_SETS, Input, InputSet
 from ml_core.judging import judge
@@ -84,7 +84,9 @@ def finish(
         part: [int(number) for number in ids[snapshot.rows(part)] if number] for part in PARTS
     }
 
-    def write(folder: Path, metrics: Mapping[str, Any]) -> str:
+    def write(
+        folder: Path, metrics: Mapping[str, Any], probabilities: FilmProbabilities | None = None
+    ) -> str:
         return write_artifact(
             folder,
             config=whole_config,
@@ -93,23 +95,28 @@ def finish(
             weights=weights,
             model_card=model_card(whole_config, metrics),
             extra=extra,
+            test_probabilities=probabilities,
         )
 
+    if request.progress is not None:
+        request.progress({"stage": "calibrate and judge"})
     unjudged = request.work / "unjudged"
     write(unjudged, {"test": {}})
+    said: list[FilmProbabilities] = []
     metrics = {
-        "test": judge(unjudged, request.snapshot, part="test", device=request.device),
+        "test": judge(unjudged, request.snapshot, part="test", device=request.device, tell=said.append),
         "val": judge(unjudged, request.snapshot, part="val", device=request.device, in_short=True),
         "training": dict(training),
     }
     shutil.rmtree(unjudged)
-    return write(request.artifact, metrics)
+    return write(request.artifact, metrics, said[0])
 
 
 def _command(request: TrainingRequest, network: str) -> str:
     """The command that repeats this training, paths aside."""
     words = ["python -m ml_core train SNAPSHOT ARTIFACT", f"--network {network}", f"--seed {request.seed}"]
     asked: dict[str, Any] = {"epochs": request.epochs, "batch-size": request.batch_size}
+    asked["tune-batch-size"] = request.tune_batch_size
     asked["inputs"] = None if request.inputs == "both" else request.inputs
     words += [f"--{name} {value}" for name, value in asked.items() if value is not None]
     if network == "fusion":

@@ -24,6 +24,7 @@ from ml_core.networks.fusion import FusionNetwork
 from ml_core.posters import DecodedPosters, decode_all
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.finishing import finish, half
+from ml_core.recipes.running import tell_unusable_posters
 from ml_core.scorers import load_tuned
 from ml_core.snapshot import Part, Snapshot
 from ml_core.training import FitConfig, FitResult, Rows, fit
@@ -31,7 +32,8 @@ from ml_core.tuning import FilmNetwork, FilmSource, learning_rate_share
 
 # Height and width of a poster for the image encoder: TMDB's are 2:3, and both sides must be divisible by 32.
 POSTER_SIZE = (224, 160)
-_EPOCHS = 20
+EPOCHS = 20
+HEADS_BATCH_SIZE, TUNE_BATCH_SIZE = 256, 32
 _READS: dict[str, frozenset[Input]] = {
     "both": frozenset({"title", "overview", "poster"}),
     "overview": frozenset({"title", "overview"}),
@@ -58,6 +60,7 @@ class Films:
         texts = FilmTexts.of(snapshot)
         with ranks.leader_first():
             posters = decode_all(snapshot, POSTER_SIZE, request.work)
+        tell_unusable_posters(posters, snapshot, request.progress)
         return cls(
             request,
             snapshot,
@@ -97,8 +100,8 @@ class Films:
 def heads_config(request: TrainingRequest) -> FitConfig:
     """How the heads are trained."""
     return FitConfig(
-        epochs=request.epochs or _EPOCHS,
-        batch_size=request.batch_size or 256,
+        epochs=request.epochs or EPOCHS,
+        batch_size=request.batch_size or HEADS_BATCH_SIZE,
         learning_rate=1e-3,
         weight_decay=0.05,
         clip=1.0,
@@ -187,7 +190,7 @@ def _tune(films: Films, network: FusionNetwork) -> FitResult:
         val=films.rows("val"),
         config=FitConfig(
             epochs=request.tune_epochs,
-            batch_size=32,
+            batch_size=request.tune_batch_size or TUNE_BATCH_SIZE,
             learning_rate=5e-4,
             weight_decay=0.02,
             clip=1.0,

@@ -15,7 +15,9 @@ from typing import IO, Any, Self
 import torch
 
 from ml_core.devices import cpu_threads
-from ml_core.training import TrainingError
+from ml_core.posters import DecodedPosters
+from ml_core.snapshot import Snapshot
+from ml_core.training import Progress, TrainingError
 
 
 class Reporter:
@@ -65,3 +67,23 @@ def alone_in(work: Path) -> Iterator[None]:
 def set_threads(number: int | None) -> None:
     """Use that many threads, or as many as the process may use cores."""
     torch.set_num_threads(number or cpu_threads())
+
+
+# Films that are named; of the others there is only the number.
+_FILMS_NAMED = 5
+
+
+def tell_unusable_posters(posters: DecodedPosters, snapshot: Snapshot, progress: Progress | None) -> None:
+    """Report how many posters could not be decoded, and of some the film (TMDB id) and the reason.
+
+    Their films are trained on without a poster.
+    """
+    if progress is None:
+        return
+    named = {
+        str(snapshot.tmdb_ids[row]): reason for row, reason in sorted(posters.errors.items())[:_FILMS_NAMED]
+    }
+    progress(
+        {"stage": "decode posters", "total": int(snapshot.has_poster.sum()), "unusable": len(posters.errors)}
+        | ({"films": named} if named else {})
+    )

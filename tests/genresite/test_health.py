@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from ledger.workers import say_alive
-from predictor import registry
+from predictor import artifact_storage, registry
 from tests.predictor.artifacts import write_random_artifact
 
 
@@ -64,7 +63,7 @@ def test_not_ready_without_a_model(client, db, broker):
 
 
 def test_not_ready_when_the_models_files_are_gone(client, ready):
-    shutil.rmtree(registry.artifact_folder(ready))
+    artifact_storage.delete(folder=ready.folder, sha256=ready.sha256)
     response = client.get("/readyz")
     assert response.status_code == 503
     assert response.json()["checks"]["database"] == {"ok": True}

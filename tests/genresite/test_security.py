@@ -20,7 +20,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from knox.models import AuthToken
 
 from catalog.models import Film, ImportRun
-from predictor.models import PredictionRun
+from predictor.models import PredictionRun, TrainingRun
+from predictor.training_settings import TrainingSettings
 from tests.factories import make_film, make_poster, make_prediction, make_version
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -39,12 +40,15 @@ def site(db: None, broker: Any) -> dict[str, str]:
     make_prediction(film, version, probabilities={"Drama": 0.9})
     run = ImportRun.objects.create(source="kaggle", state="done")
     PredictionRun.objects.create(version=version, state="done")
+    training = TrainingRun.objects.create(request=TrainingSettings().as_json(), request_hash="0")
     sha256 = film.poster.sha256
     return {
         "film_id": str(film.pk),
         "version_id": str(version.pk),
         "a": str(version.pk),
         "b": str(make_version(displayed=False).pk),
+        "training_id": str(training.pk),
+        "change": "cancel",
         "slug": film.slug,
         "object_id": str(run.pk),
         "run_id": str(run.pk),

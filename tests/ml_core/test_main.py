@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ml_core.__main__ import main
+from ml_core.artifact import read_test_probabilities
 
 from .conftest import drawn_poster
 
@@ -59,10 +60,16 @@ def test_from_a_csv_to_a_prediction(tmp_path: Path) -> None:
     )
     assert trained.returncode == 0, trained.stderr
     progress = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
-    epochs = [line for line in progress if line["stage"] == "train heads"]
+    epochs = [line for line in progress if line["stage"] == "train heads" and "val_loss" in line]
     assert [line["epoch"] for line in epochs] == [1, 2]
     assert {"step", "loss", "val_macro_roc_auc", "time"} <= set(epochs[0])
+    assert progress[0]["stage"] == "start"
+    assert progress[0]["device"] == "CPU, 1 threads"
+    assert {"stage": "decode posters", "total": 40, "unusable": 0}.items() <= progress[1].items()
     assert progress[-1]["stage"] == "done"
+    said = read_test_probabilities(tmp_path / "model")
+    assert said is not None
+    assert said.probabilities.shape == (10, 18)
 
     described = json.loads(ml_core("describe", tmp_path / "model", "--json").stdout)
     assert described["sha256"] == progress[-1]["sha256"]

@@ -113,8 +113,9 @@ def test_the_command_trains_under_torchrun(tiny_snapshot: Path, tmp_path: Path) 
         cwd=Path(__file__).parents[2],
     )
     lines = [json.loads(line) for line in progress.read_text().splitlines()]
-    # Told once, by the leader.
-    assert [line["epoch"] for line in lines if line["stage"] == "tune encoders"] == [1]
+    # Told once, by the leader; lines between come by the clock.
+    ends = [line for line in lines if "val_loss" in line]
+    assert [line["epoch"] for line in ends if line["stage"] == "tune encoders"] == [1]
     assert lines[-1]["sha256"] == ArtifactDescription.read(tmp_path / "model").sha256
 
 
@@ -128,3 +129,20 @@ def test_without_torchrun_there_is_one_rank_and_all_is_its_own(monkeypatch: pyte
     assert weight == 1
     with ranks.leader_first():
         ranks.wait_for_all()
+
+
+def test_with_several_gpus_the_command_becomes_torchrun_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda program, arguments: became.append(arguments))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    ranks.start_on_all_gpus(["train", "s", "a"])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setenv("RANK", "0")
+    ranks.start_on_all_gpus(["train", "s", "a"])
+    assert became == []
+    monkeypatch.delenv("RANK")
+    ranks.start_on_all_gpus(["train", "s", "a"])
+    assert became[0][1:] == [
+        *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4"),
+        *("-m", "ml_core", "train", "s", "a"),
+    ]

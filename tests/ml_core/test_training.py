@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from ml_core import stopping
 from ml_core.checkpoints import CheckpointError, load_checkpoint
 from ml_core.labels import LABELS
-from ml_core.training import FitConfig, FitResult, Rows, TrainingError, fit, shuffled
+from ml_core.training import FitConfig, FitResult, Progress, Rows, TrainingError, fit, shuffled
 
 DEVICE = torch.device("cpu")
 FILMS = 200
@@ -45,7 +49,13 @@ class NumbersSource:
         return (values + 0.1 * torch.randn(values.shape, generator=generator),)
 
 
-def train(source: NumbersSource, checkpoint: Path | None = None, **changes: object) -> FitResult:
+def train(
+    source: NumbersSource,
+    checkpoint: Path | None = None,
+    *,
+    progress: Progress | None = None,
+    **changes: object,
+) -> FitResult:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(2, 16), nn.BatchNorm1d(16), nn.Dropout(0.2), nn.Linear(16, len(LABELS)))
     settings = {
@@ -65,6 +75,7 @@ def train(source: NumbersSource, checkpoint: Path | None = None, **changes: obje
         config=config,
         device=DEVICE,
         checkpoint=checkpoint,
+        progress=progress,
     )
 
 
@@ -142,3 +153,66 @@ def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
 def test_a_training_without_progress_ends_when_its_patience_does() -> None:
     patient = train(NumbersSource(), epochs=80, patience=2)
     assert len(patient.epochs) == patient.best_epoch + 1 + 2 < 80
+
+
+def ends_of_epochs(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the lines between, which come with each checkpoint."""
+    return [line for line in lines if "val_loss" in line]
+
+
+def test_each_epoch_tells_how_well_it_does_on_films_it_is_trained_on_and_on_others() -> None:
+    lines: list[dict[str, Any]] = []
+    result = train(NumbersSource(), progress=lines.append)
+    lines = ends_of_epochs(lines)
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    for line, epoch in zip(lines, result.epochs, strict=True):
+        assert line["val_macro_roc_auc"] == round(epoch["val_macro_roc_auc"], 6)
+        for part in ("train", "val"):
+            assert 0 < line[f"{part}_loss"] < 2
+            assert 0 <= line[f"{part}_f1_micro"] <= 1
+        assert line["films_per_second"] > 0
+        assert line["memory_mb"] > 0
+        assert 0 <= line["learning_rate"] <= 0.01
+    assert lines[-1]["train_macro_roc_auc"] > 0.9
+    # What differs between two trainings with equal results is told, and not kept.
+    assert not {"films_per_second", "memory_mb"} & set(result.epochs[0])
+
+
+def test_a_resumed_training_tells_again_what_it_had_reached(tmp_path: Path) -> None:
+    whole: list[dict[str, Any]] = []
+    train(NumbersSource(), progress=whole.append)
+    with pytest.raises(InterruptionError):
+        train(NumbersSource(25), tmp_path / "c.safetensors")
+    lines: list[dict[str, Any]] = []
+    train(NumbersSource(), tmp_path / "c.safetensors", progress=lines.append)
+    assert [line["epoch"] for line in ends_of_epochs(lines)] == [1, 2, 3, 4]
+    assert [line["val_loss"] for line in ends_of_epochs(lines)] == [
+        line["val_loss"] for line in ends_of_epochs(whole)
+    ]
+
+
+def test_a_training_that_ran_out_of_memory_goes_on_with_smaller_batches(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "c.safetensors"
+    with pytest.raises(InterruptionError):
+        train(NumbersSource(16), checkpoint)  # in its second epoch, five of ten batches done
+    source = NumbersSource()
+    lines: list[dict[str, Any]] = []
+    train(source, checkpoint, batch_size=8, progress=lines.append)
+    assert [line["epoch"] for line in ends_of_epochs(lines)] == [1, 2, 3, 4]
+    assert source.batches == 9 + 2 * 19  # what was left of the second epoch, and two more
+
+
+def test_asked_to_stop_it_writes_its_checkpoint_and_goes_on_from_there(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "c.safetensors"
+
+    class Asking(NumbersSource):
+        def inputs(self, rows: Rows, *, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
+            if generator is not None and self.batches == 12:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().inputs(rows, generator=generator)
+
+    with stopping.listening(), pytest.raises(stopping.TrainingStopped):
+        train(Asking(), checkpoint, checkpoint_seconds=1000.0)
+    rest = NumbersSource()
+    assert same(train(rest, checkpoint, checkpoint_seconds=1000.0), train(NumbersSource()))
+    assert rest.batches <= 28

@@ -43,15 +43,29 @@ def test_visitors_are_sent_to_the_login(client, page):
     assert "login" in answer["Location"]
 
 
-def test_a_version_is_promoted_and_predicts_what_it_has_not(admin_client, champion, other_artifact, broker):
+def test_a_version_that_the_gate_refuses_is_promoted_for_a_reason_and_predicts_what_it_has_not(
+    admin_client, champion, other_artifact, broker
+):
     make_prediction(make_film(), champion)
     other = registry.register(other_artifact)
-    answer = act(admin_client, VERSIONS, "promote", other)
+    answer = act(admin_client, VERSIONS, "promote", other).content.decode()
+    assert "Too few to judge" in answer
+    assert registry.champion() == champion
+    page = reverse("promote", args=[other.pk])
+    assert f'<a href="{page}">' in answer
+    admin_client.post(page, {"force_reason": "A test."})
     assert registry.champion() == other
     assert registry.displayed() == champion
-    assert "Pages show it when its predictions are complete" in answer.content.decode()
     run = PredictionRun.objects.get()
     assert (run.version, run.total, run.created_by.username) == (other, 1, "admin")
+
+
+def test_the_first_version_is_promoted_without_a_reason(admin_client, artifact, broker):
+    make_film()
+    version = registry.register(artifact)
+    answer = act(admin_client, VERSIONS, "promote", version)
+    assert "is the champion now." in answer.content.decode()
+    assert registry.champion() == registry.displayed() == version
 
 
 def test_only_one_version_can_be_promoted(admin_client, champion, other_artifact, broker):
@@ -63,7 +77,7 @@ def test_only_one_version_can_be_promoted(admin_client, champion, other_artifact
 
 def test_a_version_without_its_files_is_not_promoted(admin_client, champion, broker):
     answer = act(admin_client, VERSIONS, "promote", make_version(displayed=False))
-    assert "is not in MODEL_ROOT" in answer.content.decode()
+    assert "is neither in MODEL_ROOT nor in the storage" in answer.content.decode()
     assert registry.champion() == champion
 
 

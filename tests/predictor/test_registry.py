@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from ml_core.artifact import ArtifactError
-from predictor import registry
+from predictor import artifact_storage, registry
 from predictor.models import ModelPointers, ModelVersion, VersionFilm
 from tests.factories import make_film, make_prediction
 from tests.predictor.conftest import TESTED_ON, TRAINED_ON
@@ -99,7 +99,7 @@ def test_readiness_names_what_is_missing(artifact):
     registry.promote(version)
     assert registry.model_ready().ready
     assert registry.model_ready().sha256 == version.sha256
-    shutil.rmtree(registry.artifact_folder(version))
+    artifact_storage.delete(folder=version.folder, sha256=version.sha256)
     assert not registry.model_ready().ready
 
 

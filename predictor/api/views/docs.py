@@ -48,7 +48,7 @@ class RootView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Addresses of what there is."""
-        names = ("films", "genres", "models", "predict", "imports", "tokens", "schema", "docs")
+        names = ("films", "genres", "models", "trainings", "predict", "imports", "tokens", "schema", "docs")
         return Response({name: reverse(f"api-{name}", request=request) for name in names})
 
 

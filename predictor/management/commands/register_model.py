@@ -17,7 +17,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", nargs="?", type=Path, default=settings.SHIPPED_MODEL)
-        parser.add_argument("--promote", action="store_true", help="make it the champion if it is not yet")
+        parser.add_argument(
+            "--promote",
+            action="store_true",
+            help="make it the champion, unless it was before and another is now",
+        )
 
     def handle(self, *, folder: Path, promote: bool, **_: Any) -> None:
         try:
@@ -25,6 +29,11 @@ class Command(BaseCommand):
         except ArtifactError as error:
             raise CommandError(f"{error}") from error
         self.stdout.write(f"Version {version.pk}: {version}")
-        if promote and registry.champion() != version:
-            registry.promote(version)
-            self.stdout.write("It is the champion now.")
+        if not promote or registry.champion() == version:
+            return
+        if version.promotions.exists():
+            # This command runs at every start of a site: it must not undo what somebody promoted since.
+            self.stdout.write(f"It was the champion once; {registry.champion()} is now, and stays.")
+            return
+        registry.promote(version)
+        self.stdout.write("It is the champion now.")

@@ -8,6 +8,8 @@ from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from catalog.models import ImportRun
+from predictor.models import TrainingRun
+from predictor.training_settings import TrainingSettings
 from tests.factories import make_film, make_prediction, make_version
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +42,18 @@ ACCESS = {
     ("post", "/api/v1/imports/{run_id}/resume/"): (401, 403, 409),
     ("post", "/api/v1/imports/{run_id}/cancel/"): (401, 403, 409),
     ("post", "/api/v1/imports/{run_id}/retry/"): (401, 403, 409),
+    # For admins alone; of those that would change something, none is possible in the state that things are in here.
+    ("get", "/api/v1/models/promotions/"): (401, 403, 200),
+    ("post", "/api/v1/models/rollback/"): (401, 403, 409),
+    ("get", "/api/v1/models/{version_id}/promote/"): (401, 403, 200),
+    ("post", "/api/v1/models/{version_id}/promote/"): (401, 403, 409),
+    ("get", "/api/v1/trainings/"): (401, 403, 200),
+    ("post", "/api/v1/trainings/"): (401, 403, 201),
+    ("post", "/api/v1/trainings/estimate/"): (401, 403, 200),
+    ("get", "/api/v1/trainings/{training_id}/"): (401, 403, 200),
+    ("post", "/api/v1/trainings/{training_id}/cancel/"): (401, 403, 409),
+    ("post", "/api/v1/trainings/{training_id}/pause/"): (401, 403, 409),
+    ("post", "/api/v1/trainings/{training_id}/resume/"): (401, 403, 409),
     ("get", "/api/v1/me/tokens/"): (401, 200, 200),
     ("post", "/api/v1/me/tokens/"): (401, 403, 403),
     ("delete", "/api/v1/me/tokens/{key}/"): (401, 404, 404),
@@ -65,8 +79,13 @@ def test_each_gets_what_is_theirs(clients):
     film, version = make_film(genres=["Drama"]), make_version()
     make_prediction(film, version)
     run = ImportRun.objects.create(source="tmdb", state="done")
+    training = TrainingRun.objects.create(
+        state="done", request=TrainingSettings().as_json(), request_hash="0"
+    )
     for (method, path), expected in ACCESS.items():
-        address = path.format(film_id=film.pk, version_id=version.pk, run_id=run.pk, key="0" * 15)
+        address = path.format(
+            film_id=film.pk, version_id=version.pk, run_id=run.pk, training_id=training.pk, key="0" * 15
+        )
         statuses = tuple(getattr(client, method)(address).status_code for client in clients)
         assert statuses == expected, (method, path)
 
@@ -75,7 +94,9 @@ def test_no_method_of_any_address_changes_a_film_or_a_model_even_for_an_admin(cl
     film, version = make_film(title="As it was"), make_version()
     run = ImportRun.objects.create(source="tmdb", state="done")
     for _, path in ACCESS:
-        address = path.format(film_id=film.pk, version_id=version.pk, run_id=run.pk, key="0" * 15)
+        address = path.format(
+            film_id=film.pk, version_id=version.pk, run_id=run.pk, training_id=1, key="0" * 15
+        )
         for method in ("post", "put", "patch", "delete"):
             body = {"title": "Changed", "name": "Changed", "champion": True, "id": film.pk}
             getattr(clients[2], method)(address, body)

@@ -29,7 +29,8 @@ from schemathesis.specs.openapi.checks import (
 
 from catalog.models import Film, ImportRun
 from genresite.wsgi import application
-from predictor.models import ModelVersion
+from predictor.models import ModelVersion, TrainingRun
+from predictor.training_settings import TrainingSettings
 from tests.factories import make_film, make_poster, make_prediction, make_version
 
 QUICK, THOROUGH = 15, 200
@@ -84,6 +85,13 @@ def fill_site() -> None:
         source="tmdb", state="done", options={"request": {"what": "list"}}, total=1
     )
     run.rejections.create(record="603", code="bad-answer", reason="no title")
+    for number, state in enumerate(("waiting", "paused", "running", "failed")):
+        TrainingRun.objects.create(
+            state=state,
+            request=TrainingSettings(seed=number).as_json(),
+            request_hash=TrainingSettings(seed=number).sha256(),
+            curves=[{"stage": "train heads", "epoch": 1, "loss": 0.3}],
+        )
 
 
 def headers_of(request: pytest.FixtureRequest, who: str) -> dict[str, str]:
@@ -115,6 +123,7 @@ def ask(case: Case, *, headers: dict[str, str], films: list[int]) -> None:
         "film_id": films,
         "version_id": list(ModelVersion.objects.values_list("pk", flat=True)),
         "run_id": list(ImportRun.objects.values_list("pk", flat=True)),
+        "training_id": list(TrainingRun.objects.values_list("pk", flat=True)),
     }
     for name, keys in there.items():
         number = case.path_parameters.get(name)

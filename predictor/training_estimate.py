@@ -1,0 +1,100 @@
+"""How long a training will take, and how much memory: from the last one of its kind here, or else from what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from predictor.models import TrainingRun
+from predictor.snapshots import PartCounts, count_films
+from predictor.training_settings import TrainingSettings
+
+# The parts of a training, in their order; "tune" only where encoders are tuned.
+PHASES = ("prepare", "train", "tune", "finish")
+EPOCHS = {"fusion": 20, "lstm_cnn": 20}  # the recipes' own
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds a unit: of a film to prepare and to finish, of a film in an epoch to train and to tune; and megabytes."""
+
+    prepare: float
+    train: float
+    tune: float
+    finish: float
+    memory: float
+
+
+# Two CPU cores with other work beside it: the starter catalog of `make demo`, and where that is too small to tell (tuning,
+# encoding) also the 43,921 films of docs/quality.md. Rounded up: who waits would rather be surprised the other way.
+_MEASURED = {
+    "fusion": Costs(prepare=0.0125, train=0.0005, tune=0.06, finish=0.03, memory=1250),
+    "lstm_cnn": Costs(prepare=0.01, train=0.001, tune=0.0, finish=0.03, memory=1200),
+}
+_TUNING_MEMORY = 2600.0
+# Starting Python and PyTorch, loading encoders.
+_START_SECONDS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a training will need: seconds in all and by phase, memory in megabytes, its films, and where that is known from."""
+
+    seconds: float
+    phases: Mapping[str, float]
+    memory_megabytes: float
+    films: PartCounts
+    source: str
+
+
+def estimate(settings: TrainingSettings) -> Estimate:
+    """An estimate for these settings and the films as they are now."""
+    films = count_films(settings)
+    if films.unassigned:
+        # They join train; of a split that is new, a tenth each goes to validation and test.
+        films = PartCounts(films.train + films.unassigned, films.val, films.test, films.posters, 0)
+    last = _last_of_its_kind(settings)
+    costs = _costs_of(last) if last else _MEASURED[settings.network]
+    source = (
+        f"measured by training {last.pk} on this site ({last.device})"
+        if last
+        else "measured on two CPU cores with other work beside it; on a GPU it is many times faster"
+    )
+    units = units_of(settings, train=films.train, val=films.val, test=films.test)
+    phases = {name: getattr(costs, name) * units[name] for name in PHASES if units[name]}
+    phases["prepare"] += 0 if last else _START_SECONDS
+    memory = costs.memory if last or not settings.tune_epochs else max(costs.memory, _TUNING_MEMORY)
+    return Estimate(sum(phases.values()), phases, memory, films, source)
+
+
+def units_of(settings: TrainingSettings, *, train: int, val: int, test: int) -> dict[str, int]:
+    """How many films, or films times epochs, each phase has to do with."""
+    return {
+        "prepare": train + val + test,
+        "train": train * (settings.epochs or EPOCHS[settings.network]),
+        "tune": train * settings.tune_epochs,
+        "finish": val + test,
+    }
+
+
+def _last_of_its_kind(settings: TrainingSettings) -> TrainingRun | None:
+    """The last one done of the same network and inputs, tuned if this one is to be."""
+    runs = TrainingRun.objects.filter(
+        state=TrainingRun.State.DONE, request__network=settings.network, request__inputs=settings.inputs
+    ).filter(progress__has_key="units")
+    if settings.tune_epochs:
+        runs = runs.filter(request__tune_epochs__gt=0)
+    return runs.defer("curves", "log").first()
+
+
+def _costs_of(run: TrainingRun) -> Costs:
+    fallback = _MEASURED[run.request["network"]]
+    seconds, units = run.progress.get("seconds", {}), run.progress.get("units", {})
+
+    def cost(phase: str) -> float:
+        if not units.get(phase) or phase not in seconds:
+            return float(getattr(fallback, phase))
+        return float(seconds[phase]) / float(units[phase])
+
+    memory = float(run.progress.get("memory_mb") or fallback.memory)
+    return Costs(cost("prepare"), cost("train"), cost("tune"), cost("finish"), memory)
