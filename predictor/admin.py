@@ -21,7 +21,7 @@ from predictor import inference, promotion, registry
 from predictor.models import ModelPointers, ModelVersion, PredictionRun
 from predictor.pruning import prune
 from predictor.read_only_admin import ReadOnlyAdmin
-from predictor.training_admin import PromotionAdmin, TrainingRunAdmin
+from predictor.training.admin import PromotionAdmin, TrainingRunAdmin
 
 __all__ = ["ModelVersionAdmin", "PredictionRunAdmin", "PromotionAdmin", "TokenAdmin", "TrainingRunAdmin"]
 

@@ -172,7 +172,7 @@ class Promotion(models.Model):
 
 
 class TrainingRun(models.Model):
-    """A training that was asked for, and how far it is. Supervised by one worker at a time (`predictor.supervising`).
+    """A training that was asked for, and how far it is. Supervised by one worker at a time (`predictor.training.supervising`).
 
     The row is the truth; a Celery message only wakes a worker to look at it.
     """
@@ -200,7 +200,7 @@ class TrainingRun(models.Model):
 
     state = models.CharField(max_length=11, choices=State.choices, default=State.WAITING)
     wish = models.CharField(max_length=6, choices=Wish.choices, default=Wish.NOTHING, blank=True)
-    request = models.JSONField(help_text="The settings, see predictor.training_settings.")
+    request = models.JSONField(help_text="The settings, see predictor.training.settings.")
     request_hash = models.CharField(max_length=64)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -13,7 +13,7 @@ from django.db import connection
 
 from ml_core.snapshot import Part, SnapshotFilm, SnapshotWriter
 from predictor.splits import DEFAULT_SPLIT, assign_missing
-from predictor.training_settings import TrainingSettings
+from predictor.training.settings import TrainingSettings
 
 log = structlog.get_logger(__name__)
 

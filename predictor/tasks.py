@@ -9,11 +9,13 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown
 from django.core.cache import cache
 
-from predictor import inference, registry, supervising, training
+from predictor import inference, registry
 from predictor.comparison import recompare
 from predictor.indexing import index_embeddings
 from predictor.models import TrainingRun
-from predictor.training_claims import release_lost
+from predictor.training import runs as training
+from predictor.training import supervising
+from predictor.training.claims import release_lost
 
 if TYPE_CHECKING:
     from predictor.answering import AnsweringThread

@@ -10,8 +10,8 @@ from rest_framework import serializers
 from ml_core.labels import LABELS
 from predictor.api.serializers import StrictSerializer
 from predictor.models import Promotion, TrainingRun
-from predictor.training import place_in_queue
-from predictor.training_settings import (
+from predictor.training.runs import place_in_queue
+from predictor.training.settings import (
     BOUNDS,
     CRITERIA,
     INPUTS,

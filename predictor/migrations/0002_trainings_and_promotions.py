@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('state', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('paused', 'Paused'), ('interrupted', 'interrupted, goes on by itself'), ('done', 'Done'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='waiting', max_length=11)),
                 ('wish', models.CharField(blank=True, choices=[('', 'nothing'), ('pause', 'Pause'), ('cancel', 'Cancel')], default='', max_length=6)),
-                ('request', models.JSONField(help_text='The settings, see predictor.training_settings.')),
+                ('request', models.JSONField(help_text='The settings, see predictor.training.settings.')),
                 ('request_hash', models.CharField(max_length=64)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('started_at', models.DateTimeField(blank=True, null=True)),

@@ -16,13 +16,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from ledger.broker import BrokerUnavailableError
 from ledger.workers import live_workers
 from ml_core.labels import LABELS
-from predictor import audit, registry, training
+from predictor import audit, registry
 from predictor.charts import with_addresses
 from predictor.models import Promotion, TrainingRun
 from predictor.promotion import former_champion
-from predictor.training_charts import charts_of
-from predictor.training_estimate import estimate
-from predictor.training_form import TrainingForm
+from predictor.training import runs as training
+from predictor.training.charts import charts_of
+from predictor.training.estimate import estimate
+from predictor.training.form import TrainingForm
 from predictor.views.charts import drawing
 from predictor.views.staff import for_staff
 

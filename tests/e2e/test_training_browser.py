@@ -6,7 +6,7 @@ import pytest
 from django.core.cache import cache
 
 from predictor.models import TrainingRun
-from predictor.training_settings import TrainingSettings
+from predictor.training.settings import TrainingSettings
 from tests.predictor.trainable import MANY, became, make_trainable_films
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

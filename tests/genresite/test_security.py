@@ -21,7 +21,7 @@ from knox.models import AuthToken
 
 from catalog.models import Film, ImportRun
 from predictor.models import PredictionRun, TrainingRun
-from predictor.training_settings import TrainingSettings
+from predictor.training.settings import TrainingSettings
 from tests.factories import make_film, make_poster, make_prediction, make_version
 
 PROJECT = Path(__file__).resolve().parents[2]

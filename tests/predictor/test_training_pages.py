@@ -8,9 +8,10 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
-from predictor import registry, training
+from predictor import registry
 from predictor.models import Promotion, TrainingRun
-from predictor.training_settings import TrainingSettings
+from predictor.training import runs as training
+from predictor.training.settings import TrainingSettings
 from tests.factories import make_film
 from tests.predictor.trainable import make_trainable_films
 

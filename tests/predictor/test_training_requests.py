@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.broker import BrokerUnavailableError
-from predictor import audit, training
+from predictor import audit
 from predictor.models import TrainingRun
 from predictor.snapshots import count_films
-from predictor.supervising import FEWEST_TRAIN, work
-from predictor.training_claims import Claim, ClaimLostError, claim_next, interrupt, release_lost
-from predictor.training_estimate import estimate
-from predictor.training_settings import InvalidSettingsError, TrainingSettings
+from predictor.training import runs as training
+from predictor.training.claims import Claim, ClaimLostError, claim_next, interrupt, release_lost
+from predictor.training.estimate import estimate
+from predictor.training.settings import InvalidSettingsError, TrainingSettings
+from predictor.training.supervising import FEWEST_TRAIN, work
 from tests.predictor.trainable import ask, make_trainable_films
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
@@ -217,7 +218,7 @@ def test_too_few_films_and_a_full_disk_are_told_on_the_run(monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "/somewhere/secret")
 
-    monkeypatch.setattr("predictor.training_folders.write_snapshot", full)
+    monkeypatch.setattr("predictor.training.folders.write_snapshot", full)
     run = ask()
     work()
     run.refresh_from_db()

@@ -11,9 +11,10 @@ import pytest
 
 from catalog.models import Film
 from ml_core.artifact import ArtifactDescription, read_test_probabilities
-from predictor import inference, promotion, registry, training
+from predictor import inference, promotion, registry
 from predictor.models import ModelVersion, Prediction, Promotion, TrainingRun
 from predictor.online import OnlineFilm, predict_online
+from predictor.training import runs as training
 from tests.predictor.trainable import MANY, ask, became, make_trainable_films, processes_of, trains
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(300)]

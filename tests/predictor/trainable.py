@@ -8,10 +8,10 @@ from typing import Any
 
 import psutil
 
-from predictor import training
 from predictor.models import SplitAssignment, TrainingRun
 from predictor.tasks import tend_trainings
-from predictor.training_settings import TrainingSettings
+from predictor.training import runs as training
+from predictor.training.settings import TrainingSettings
 from tests.factories import jpeg, make_film, make_poster
 
 STORIES = {

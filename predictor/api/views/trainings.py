@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ledger.broker import BrokerUnavailableError
-from predictor import audit, training
+from predictor import audit
 from predictor.api.permissions import StaffWithPermission
 from predictor.api.problems import Conflict, InvalidInput, Unavailable
 from predictor.api.training_serializers import (
@@ -26,8 +26,9 @@ from predictor.api.training_serializers import (
 )
 from predictor.api.views.base import ApiView
 from predictor.models import TrainingRun
-from predictor.training_estimate import estimate
-from predictor.training_settings import InvalidSettingsError, TrainingSettings
+from predictor.training import runs as training
+from predictor.training.estimate import estimate
+from predictor.training.settings import InvalidSettingsError, TrainingSettings
 
 # Broker and queue are looked at again after so long, in seconds.
 _BROKER_RETRY, _QUEUE_RETRY = 10, 60

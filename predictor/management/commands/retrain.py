@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ledger.broker import BrokerUnavailableError
 from ledger.workers import live_workers
-from predictor import training
 from predictor.models import TrainingRun
-from predictor.training_estimate import Estimate, estimate
-from predictor.training_settings import (
+from predictor.training import runs as training
+from predictor.training.estimate import Estimate, estimate
+from predictor.training.settings import (
     CRITERIA,
     INPUTS,
     LOSSES,

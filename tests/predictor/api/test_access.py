@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from catalog.models import ImportRun
 from predictor.models import TrainingRun
-from predictor.training_settings import TrainingSettings
+from predictor.training.settings import TrainingSettings
 from tests.factories import make_film, make_prediction, make_version
 
 pytestmark = pytest.mark.django_db

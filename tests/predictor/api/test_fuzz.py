@@ -30,7 +30,7 @@ from schemathesis.specs.openapi.checks import (
 from catalog.models import Film, ImportRun
 from genresite.wsgi import application
 from predictor.models import ModelVersion, TrainingRun
-from predictor.training_settings import TrainingSettings
+from predictor.training.settings import TrainingSettings
 from tests.factories import make_film, make_poster, make_prediction, make_version
 
 QUICK, THOROUGH = 15, 200

@@ -6,9 +6,10 @@ import pytest
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
-from predictor import registry, training
+from predictor import registry
 from predictor.models import TrainingRun
-from predictor.training_settings import TrainingSettings
+from predictor.training import runs as training
+from predictor.training.settings import TrainingSettings
 from tests.factories import make_film, make_version
 from tests.predictor.trainable import make_trainable_films
 

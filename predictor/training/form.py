@@ -8,7 +8,7 @@ from django import forms
 
 from ml_core.labels import LABELS
 from predictor.splits import DEFAULT_SPLIT
-from predictor.training_settings import (
+from predictor.training.settings import (
     BOUNDS,
     CRITERIA,
     INPUTS,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from predictor.models import TrainingRun
 from predictor.snapshots import PartCounts, count_films
-from predictor.training_settings import TrainingSettings
+from predictor.training.settings import TrainingSettings
 
 # The parts of a training, in their order; "tune" only where encoders are tuned.
 PHASES = ("prepare", "train", "tune", "finish")

@@ -25,8 +25,8 @@ from ml_core.snapshot import Snapshot
 from predictor import registry
 from predictor.models import ModelVersion, TrainingRun
 from predictor.pruning import prune
-from predictor.training_child import Child, End, Ending, command, told
-from predictor.training_claims import (
+from predictor.training.child import Child, End, Ending, command, told
+from predictor.training.claims import (
     Claim,
     ClaimLostError,
     Heartbeat,
@@ -35,10 +35,10 @@ from predictor.training_claims import (
     persistently,
     release_lost,
 )
-from predictor.training_estimate import estimate, units_of
-from predictor.training_folders import RunFolder, code_version, snapshot_for, tidy
-from predictor.training_progress import ProgressReader
-from predictor.training_settings import TrainingSettings
+from predictor.training.estimate import estimate, units_of
+from predictor.training.folders import RunFolder, code_version, snapshot_for, tidy
+from predictor.training.progress import ProgressReader
+from predictor.training.settings import TrainingSettings
 
 log = structlog.get_logger(__name__)
 

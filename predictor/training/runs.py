@@ -1,4 +1,4 @@
-"""Trainings as they are asked for, cancelled, paused and resumed. `predictor.supervising` does what is asked here.
+"""Trainings as they are asked for, cancelled, paused and resumed. `predictor.training.supervising` does what is asked here.
 
 One runs at a time and others wait, which the database sees to: a unique index allows one RUNNING row, another one open row
 for the same settings.
@@ -22,7 +22,7 @@ from kombu.exceptions import KombuError
 from ledger import broker
 from predictor import audit
 from predictor.models import Promotion, TrainingRun
-from predictor.training_settings import TrainingSettings
+from predictor.training.settings import TrainingSettings
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from predictor.training_estimate import PHASES
+from predictor.training.estimate import PHASES
 
 _TRAINING_STAGES = {"train heads": "train", "train lstm_cnn": "train", "tune encoders": "tune"}
 _PACE = ("films_per_second", "learning_rate", "memory_mb", "gpu_memory_mb")

@@ -22,7 +22,7 @@ import ml_core
 from ml_core.snapshot import Snapshot, SnapshotError
 from predictor.models import TrainingRun
 from predictor.snapshots import write_snapshot
-from predictor.training_settings import TrainingSettings
+from predictor.training.settings import TrainingSettings
 
 log = structlog.get_logger(__name__)
 

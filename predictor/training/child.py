@@ -16,7 +16,7 @@ from typing import IO
 
 from django.conf import settings
 
-from predictor.training_settings import TrainingSettings
+from predictor.training.settings import TrainingSettings
 
 # What a training gets to see of our environment: nothing that could end up in its log is secret.
 _PASSED_ON = re.compile(

@@ -15,11 +15,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from ledger.broker import BrokerUnavailableError
-from predictor import training
 from predictor.models import Promotion, TrainingRun
 from predictor.read_only_admin import ReadOnlyAdmin
-from predictor.training_estimate import estimate
-from predictor.training_form import TrainingForm
+from predictor.training import runs as training
+from predictor.training.estimate import estimate
+from predictor.training.form import TrainingForm
 
 
 @admin.register(TrainingRun)
