@@ -36,7 +36,7 @@ __all__ = [
 
 _POSTER_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 # Shares of the parts when no split is given: those of the article (80/20, then 90/10), with the test part smaller.
-_TRAIN_SHARE, _VAL_SHARE = 0.80, 0.09
+TRAIN_SHARE, VAL_SHARE, TEST_SHARE = 0.80, 0.09, 0.11
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def grouped_parts(groups: Mapping[int, int], *, seed: int = 0) -> dict[int, Part
         digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
         share = int.from_bytes(digest[:8], "big") / 2**64
         parts[film] = (
-            "train" if share < _TRAIN_SHARE else "val" if share < _TRAIN_SHARE + _VAL_SHARE else "test"
+            "train" if share < TRAIN_SHARE else "val" if share < TRAIN_SHARE + VAL_SHARE else "test"
         )
     return parts
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ml_core.dataset import TEST_SHARE, VAL_SHARE
 from predictor.models import TrainingRun
 from predictor.snapshots import PartCounts, count_films
 from predictor.training.settings import TrainingSettings
@@ -51,8 +52,15 @@ def estimate(settings: TrainingSettings) -> Estimate:
     """An estimate for these settings and the films as they are now."""
     films = count_films(settings)
     if films.unassigned:
-        # They join train; of a split that is new, a tenth each goes to validation and test.
-        films = PartCounts(films.train + films.unassigned, films.val, films.test, films.posters, 0)
+        # They join train; a split that is new is made of them.
+        new = films.unassigned
+        if films.train + films.val + films.test:
+            val = test = 0
+        else:
+            val, test = round(VAL_SHARE * new), round(TEST_SHARE * new)
+        films = PartCounts(
+            films.train + new - val - test, films.val + val, films.test + test, films.posters, 0
+        )
     last = _last_of_its_kind(settings)
     costs = _costs_of(last) if last else _MEASURED[settings.network]
     source = (

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ledger.broker import BrokerUnavailableError
 from predictor import audit
-from predictor.models import TrainingRun
+from predictor.models import SplitAssignment, TrainingRun
 from predictor.snapshots import count_films
 from predictor.training import runs as training
 from predictor.training.claims import Claim, ClaimLostError, claim_next, interrupt, release_lost
@@ -249,6 +249,13 @@ def test_an_estimate_says_where_its_figures_are_from():
     assert known.source == f"measured by training {done.pk} on this site (H100)"
     assert dict(known.phases) == pytest.approx({"prepare": 48.0, "train": 40.0, "finish": 12.0})
     assert known.memory_megabytes == 900
+
+
+def test_films_of_a_split_that_is_yet_to_be_made_are_estimated_by_its_shares():
+    make_trainable_films(100)
+    SplitAssignment.objects.all().delete()
+    films = estimate(TrainingSettings()).films
+    assert (films.train, films.val, films.test) == (80, 9, 11)
 
 
 def test_a_schedule_asks_for_a_training_when_the_last_is_old_enough(settings):
