@@ -304,6 +304,11 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,  # a file goes in as bytes and comes out as an address
+    # Fields of the same name with other choices.
+    "ENUM_NAME_OVERRIDES": {
+        "ImportState": "catalog.models.ImportRun.State",
+        "TrainingState": "predictor.models.TrainingRun.State",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

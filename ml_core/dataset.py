@@ -90,9 +90,7 @@ def grouped_parts(groups: Mapping[int, int], *, seed: int = 0) -> dict[int, Part
     for film, group in groups.items():
         digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
         share = int.from_bytes(digest[:8], "big") / 2**64
-        parts[film] = (
-            "train" if share < TRAIN_SHARE else "val" if share < TRAIN_SHARE + VAL_SHARE else "test"
-        )
+        parts[film] = "train" if share < TRAIN_SHARE else "val" if share < TRAIN_SHARE + VAL_SHARE else "test"
     return parts
 
 

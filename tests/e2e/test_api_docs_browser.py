@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from drf_spectacular.generators import SchemaGenerator
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -29,7 +30,11 @@ def test_it_renders_every_operation_asks_nothing_of_anybody_else_and_breaks_no_r
     page.wait_for_selector("#operations-predictions-predict .responses-table")
     page.click("#operations-predictions-predict .try-out__btn")
     page.wait_for_selector("#operations-predictions-predict .execute")
-    assert page.locator(".opblock").count() == 13
+    operations = sum(
+        len({"get", "post", "put", "patch", "delete"} & set(item))
+        for item in SchemaGenerator().get_schema(public=True)["paths"].values()
+    )
+    assert page.locator(".opblock").count() == operations >= 35
     assert not elsewhere
 
 
