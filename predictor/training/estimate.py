@@ -69,7 +69,7 @@ def estimate(settings: TrainingSettings) -> Estimate:
         else "measured on two CPU cores with other work beside it; on a GPU it is many times faster"
     )
     units = units_of(settings, train=films.train, val=films.val, test=films.test)
-    phases = {name: getattr(costs, name) * units[name] for name in PHASES if units[name]}
+    phases = {name: getattr(costs, name) * units[name] for name in PHASES if units[name] or name == "prepare"}
     phases["prepare"] += 0 if last else _START_SECONDS
     memory = costs.memory if last or not settings.tune_epochs else max(costs.memory, _TUNING_MEMORY)
     return Estimate(sum(phases.values()), phases, memory, films, source)

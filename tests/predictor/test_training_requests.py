@@ -258,6 +258,12 @@ def test_films_of_a_split_that_is_yet_to_be_made_are_estimated_by_its_shares():
     assert (films.train, films.val, films.test) == (80, 9, 11)
 
 
+def test_a_filter_that_leaves_no_film_is_estimated_too():
+    make_trainable_films(8)
+    found = estimate(TrainingSettings(first_year=1874, last_year=1874))
+    assert (found.films.train, list(found.phases)) == (0, ["prepare"])
+
+
 def test_a_schedule_asks_for_a_training_when_the_last_is_old_enough(settings):
     settings.RETRAIN_EVERY_DAYS = 7
     assert training.request_scheduled() is None  # nothing to count from
