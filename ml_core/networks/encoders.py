@@ -243,7 +243,7 @@ class ImageEncoder(nn.Module):
     torchvision's, whose default weights torchvision then loads from its store; those give their pooled features only.
 
     EfficientNet-Lite0 comes ``folded``, its batch norms in its convolutions, or with them in place, to be trained and then
-    folded by :meth:`fold`. Networks of torchvision's stay as they are.
+    folded by :meth:`fold`.
     """
 
     def __init__(self, name: str = "efficientnet-lite0", *, folded: bool = True) -> None:
@@ -267,7 +267,7 @@ class ImageEncoder(nn.Module):
 
     def fold(self) -> None:
         """Fold each batch norm that is in place into the convolution before it: the same function in evaluation mode, a
-        third faster. The encoder is frozen by it, and in evaluation mode.
+        third faster. EfficientNet-Lite0 is frozen by it and in evaluation mode; nothing happens to networks of torchvision's.
         """
         if self.name == "efficientnet-lite0":
             _fold_norms(self.network.eval())

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from ml_core.__main__ import main
 from ml_core.artifact import ArtifactDescription
 from ml_core.calibration import calibration_from_json
-from ml_core.features import state_sha256
 from ml_core.networks.encoders import ImageEncoder
 from ml_core.networks.fusion import FusionConfig, FusionNetwork
 from ml_core.poster_tuning import PosterNetwork, PosterSource, learning_rate_share
@@ -195,8 +194,32 @@ def test_a_tuning_from_end_to_end_starts_from_it_and_not_from_anothers_checkpoin
 ) -> None:
     folder = work / "tiny.work"
     assert train(tiny_snapshot, tmp_path / "whole", "--tune-epochs", "1", "--work", folder) == 0
-    (with_posters,) = folder.glob("end-to-end-*.safetensors")
     description = ArtifactDescription.read(tmp_path / "whole")
     assert set(description.metrics["training"]) == {"posters", "heads", "end_to_end"}
     assert all(encoder["tuned"] for encoder in description.config["encoders"].values())
-    assert state_sha256(ImageEncoder())[:8] not in with_posters.name
+    without = (tmp_path / "without", "--tune-epochs", "1", "--work", folder, "--poster-epochs", "0")
+    assert train(tiny_snapshot, *without) == 0
+    figures = ArtifactDescription.read(tmp_path / "without").metrics["training"]
+    assert set(figures) == {"heads", "end_to_end"}
+    assert figures["end_to_end"] != description.metrics["training"]["end_to_end"]
+    assert len(list(folder.glob("end-to-end-*.safetensors"))) == 2
+
+
+def test_a_network_that_reads_no_posters_is_not_tuned_on_them(tiny_snapshot: Path, tmp_path: Path) -> None:
+    assert train(tiny_snapshot, tmp_path / "texts", "--inputs", "overview") == 0
+    description = ArtifactDescription.read(tmp_path / "texts")
+    assert set(description.metrics["training"]) == {"heads"}
+    assert not any(encoder["tuned"] for encoder in description.config["encoders"].values())
+
+
+def test_of_the_ablations_variants_those_that_are_tuned_are_tuned_on_posters(
+    tiny_snapshot: Path, tmp_path: Path
+) -> None:
+    asked = ("--variant", "frozen-both", "--variant", "tuned-both", "--epochs", "1", "--tune-epochs", "1")
+    arguments = ("ablate", tiny_snapshot, tmp_path / "table", *asked, "--poster-epochs", "1")
+    assert main([str(argument) for argument in (*arguments, "--device", "cpu", "--threads", "1")]) == 0
+    stages = {
+        name: set(ArtifactDescription.read(tmp_path / "table" / name).metrics["training"])
+        for name in ("frozen-both", "tuned-both")
+    }
+    assert stages == {"frozen-both": {"heads"}, "tuned-both": {"posters", "heads", "end_to_end"}}
