@@ -114,6 +114,8 @@ def test_the_command_trains_under_torchrun(tiny_snapshot: Path, tmp_path: Path) 
         tmp_path / "model",
         "--epochs",
         "1",
+        "--poster-epochs",
+        "1",
         "--tune-epochs",
         "1",
         "--device",
@@ -127,7 +129,9 @@ def test_the_command_trains_under_torchrun(tiny_snapshot: Path, tmp_path: Path) 
     lines = [json.loads(line) for line in progress.read_text().splitlines()]
     # Told once, by the leader; lines between come by the clock.
     ends = [line for line in lines if "val_loss" in line]
-    assert [line["epoch"] for line in ends if line["stage"] == "tune encoders"] == [1]
+    assert [line["stage"] for line in ends] == ["tune on posters", "train heads", "tune encoders"]
+    # Encoded once before and once after the last stage: both ranks have come to one encoder of posters.
+    assert len(list((tmp_path / "model.work").glob("poster-features-*.npy"))) == 2
     assert lines[-1]["sha256"] == ArtifactDescription.read(tmp_path / "model").sha256
 
 
