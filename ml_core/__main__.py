@@ -115,6 +115,12 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artifact", type=Path, help="the folder to write")
     parser.add_argument("--network", choices=sorted(NETWORKS), default="fusion")
     parser.add_argument("--epochs", type=_positive, help="of the network itself (fusion: of its heads)")
+    parser.add_argument(
+        "--poster-epochs",
+        type=_count,
+        default=0,
+        help="of the image encoder, on posters alone, first (fusion)",
+    )
     parser.add_argument("--tune-epochs", type=_count, default=0, help="of both encoders, end to end (fusion)")
     parser.add_argument("--batch-size", type=_positive)
     parser.add_argument("--tune-batch-size", type=_positive, help="films at a time while encoders are tuned")
@@ -156,6 +162,9 @@ def _add_ablate(parser: argparse.ArgumentParser) -> None:
         "--variant", action="append", default=[], help="only this one; may be given more than once"
     )
     parser.add_argument("--epochs", type=_positive, help="of our heads")
+    parser.add_argument(
+        "--poster-epochs", type=_count, default=0, help="of the variants that are tuned and see posters"
+    )
     parser.add_argument("--tune-epochs", type=_positive, default=4, help="of the variants that are tuned")
     parser.add_argument("--seed", type=_count, default=0)
     _add_process_options(parser)
@@ -222,6 +231,7 @@ def _train(options: argparse.Namespace) -> None:
             work=work,
             name=options.name or options.artifact.resolve().name,
             epochs=options.epochs,
+            poster_epochs=options.poster_epochs,
             tune_epochs=options.tune_epochs,
             batch_size=options.batch_size,
             tune_batch_size=options.tune_batch_size,
@@ -267,6 +277,7 @@ def _ablate(options: argparse.Namespace) -> None:
             work=work,
             name="ablation",
             epochs=options.epochs,
+            poster_epochs=options.poster_epochs,
             tune_epochs=options.tune_epochs,
             seed=options.seed,
             device=options.device,

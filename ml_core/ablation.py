@@ -66,8 +66,8 @@ _SHOWN: tuple[tuple[InputSet, str], ...] = (
 def ablate(request: TrainingRequest, *, names: Sequence[str] = (), output: Path) -> str:
     """Train and judge the variants of those names (all of them without any); returns the table as Markdown.
 
-    ``request`` says everything that the variants have in common; ``tune_epochs`` is for those that are tuned. The table
-    and its figures are written to ``output`` after each variant.
+    ``request`` says everything that the variants have in common; ``tune_epochs`` and ``poster_epochs`` are for those that are
+    tuned. The table and its figures are written to ``output`` after each variant.
 
     Raises:
         UnknownVariantError: a name that no variant has.
@@ -101,6 +101,7 @@ def _trained(variant: Variant, request: TrainingRequest, folder: Path) -> Artifa
             inputs=variant.inputs,
             loss=variant.loss,
             tune_epochs=request.tune_epochs if variant.tuned else 0,
+            poster_epochs=request.poster_epochs if variant.tuned else 0,
             # The epochs asked for are our heads'; the article's networks have the article's.
             epochs=request.epochs if variant.network == "fusion" else None,
         )

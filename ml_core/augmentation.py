@@ -12,14 +12,16 @@ _LIGHT = 0.2  # brightness and contrast
 _TINT = 10.0  # of 255, by channel
 
 
-def augment_posters(pixels: Tensor, generator: torch.Generator) -> Tensor:
+def augment_posters(
+    pixels: Tensor, generator: torch.Generator, *, smallest_crop: float = _SMALLEST_CROP
+) -> Tensor:
     """Crop, stretch, mirror and tint posters at random: uint8 ``(posters, 3, height, width)`` to float32 within 0..255."""
     count = len(pixels)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(count, *shape, generator=generator)
 
-    side = uniform(_SMALLEST_CROP, _LARGEST_CROP)
+    side = uniform(smallest_crop, _LARGEST_CROP)
     slack = (1 - side).clamp(min=0)
     mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
     crop = torch.zeros(count, 2, 3)

@@ -99,6 +99,18 @@ def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
         start += gradient.numel()
 
 
+def average(tensors: Sequence[torch.Tensor]) -> None:
+    """Replace each tensor by the mean of all ranks'."""
+    if ranks() == 1 or not tensors:
+        return
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    dist.all_reduce(flat)
+    start = 0
+    for tensor in tensors:
+        tensor.copy_(flat[start : start + tensor.numel()].view(tensor.shape) / ranks())
+        start += tensor.numel()
+
+
 def gathered(share: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
     """All ranks' results for their own shares of so many rows, put back in the order of the rows."""
     if ranks() == 1:

@@ -26,7 +26,7 @@ from ml_core.checkpoints import Checkpoint, CheckpointError, load_checkpoint, sa
 from ml_core.devices import autocast
 from ml_core.epoch_figures import epoch_figures, spread
 from ml_core.labels import LABELS
-from ml_core.losses import LossName, loss_function
+from ml_core.losses import Loss, LossName, loss_function
 from ml_core.telemetry import Meter
 
 # Films of the train part that are judged after each epoch beside all of the validation part, for the two to be compared.
@@ -46,7 +46,8 @@ class FitConfig:
 
     ``average`` is the decay of an exponential moving average of the weights, which is then what is evaluated and kept
     (0 switches it off). ``warmup`` is the share of all steps over which the learning rate rises. Gradients are clipped
-    to the norm ``clip``. With a ``patience`` above 0 a training ends after so many epochs without a better one. A checkpoint
+    to the norm ``clip``. ``mixup`` is the Beta of mixup (Zhang et al. 2018; 0 switches it off), for modules whose inputs are
+    numbers, a row a film. With a ``patience`` above 0 a training ends after so many epochs without a better one. A checkpoint
     is written at each epoch's end and every ``checkpoint_seconds`` between.
     """
 
@@ -60,6 +61,7 @@ class FitConfig:
     warmup: float = 0.0
     average: float = 0.0
     loss: LossName = "bce"
+    mixup: float = 0.0
     patience: int = 0
     seed: int = 0
     checkpoint_seconds: float = 60.0
@@ -181,11 +183,11 @@ def fit(
             share, weight = ranks.own_share(batches[step])
             rate = config.rate(run.epoch * steps_an_epoch + step, steps)
             _set_rate(optimizer, rate)
-            with autocast(device):
-                logits = module(*_to(inputs, device)).float()
             target = targets[torch.from_numpy(share)].to(device)
-            loss = loss_of(logits, target if logits.ndim == 2 else target[:, None].expand_as(logits))
+            given, target = _mixed(_to(inputs, device), target, beta=config.mixup)
+            loss = _loss(module, loss_of, given, target)
             _descend(optimizer, loss * weight, clip=config.clip)
+            ranks.average(run.statistics)
             run.count(float(loss.detach()), len(batches[step]))
             if not math.isfinite(run.loss_sum):
                 raise TrainingError(
@@ -222,6 +224,13 @@ class _Run:
         self.best_score, self.best_epoch = -1.0, -1
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] = {}
+        parameters = dict(module.named_parameters())
+        # Running statistics of batch norms, which ranks come to by their own shares of a batch.
+        self.statistics = [
+            tensor
+            for name, tensor in module.state_dict().items()
+            if name not in parameters and tensor.is_floating_point()
+        ]
         self.average = (
             {name: tensor.clone() for name, tensor in self._trained().items()} if config.average else {}
         )
@@ -239,7 +248,8 @@ class _Run:
         self.steps += 1
         self.films += films
         self.loss_sum += loss * films
-        # The first steps are averaged over less, or the random start would weigh in for hundreds of steps.
+        # The first steps are averaged over less, or the random start would weigh in for hundreds of steps. Running statistics
+        # are averaged as the weights are: those of the last step alone would be of other weights than the averaged ones.
         decay = min(self.config.average, self.steps / (self.steps + 10))
         for name, tensor in self._trained().items() if self.average else ():
             if tensor.is_floating_point():
@@ -378,6 +388,29 @@ def _save(path: Path | None, run: _Run) -> float:
 
 def _to(inputs: tuple[Tensor | None, ...], device: torch.device) -> tuple[Tensor | None, ...]:
     return tuple(None if tensor is None else tensor.to(device, non_blocking=True) for tensor in inputs)
+
+
+def _mixed(
+    inputs: tuple[Tensor | None, ...], targets: Tensor, *, beta: float
+) -> tuple[tuple[Tensor | None, ...], Tensor]:
+    """Each film's inputs and targets mixed with those of the film as far from the other end of the batch, all by one share;
+    as they are with a ``beta`` of 0.
+    """
+    if not beta:
+        return inputs, targets
+    share = torch.distributions.Beta(beta, beta).sample().item()
+
+    def mixed(tensor: Tensor) -> Tensor:
+        return tensor.flip(0).lerp(tensor, share)
+
+    return tuple(None if tensor is None else mixed(tensor) for tensor in inputs), mixed(targets)
+
+
+def _loss(module: nn.Module, loss_of: Loss, inputs: tuple[Tensor | None, ...], targets: Tensor) -> Tensor:
+    """The loss of a batch; several views of a film are held against the same targets ``(batch, 18)``."""
+    with autocast(targets.device):
+        logits = module(*inputs).float()
+    return loss_of(logits, targets if logits.ndim == 2 else targets[:, None].expand_as(logits))
 
 
 def _judge(

@@ -26,7 +26,8 @@ _MASKED = 0.08
 _BATCHES_IN_A_RUN = 50
 # Shares of the learning rate. Each layer of the sentence encoder moves less than the one above it (Howard & Ruder 2018).
 _SENTENCE_RATE, _LAYER_DECAY = 0.2, 0.85
-_IMAGE_RATE = 0.5
+# An image encoder that was tuned on posters before has less to learn here, and what it has learned to lose.
+_IMAGE_RATE, _TUNED_IMAGE_RATE = 0.5, 0.1
 
 
 class FilmNetwork(nn.Module):
@@ -122,9 +123,14 @@ class FilmSource:
         return tokens, lengths, has_text_, has_overview_, pixels, has_poster_
 
 
-def learning_rate_share(name: str) -> float:
-    """The share of the learning rate at which :class:`FilmNetwork`'s parameter of that name is trained."""
+def learning_rate_share(name: str, *, image_tuned: bool = False) -> float:
+    """The share of the learning rate at which :class:`FilmNetwork`'s parameter of that name is trained.
+
+    ``image_tuned`` says that the image encoder was tuned before, by :mod:`ml_core.poster_tuning`.
+    """
     if name.startswith("sentence.layers."):
         above = 5 - int(name.split(".")[2])
         return _SENTENCE_RATE * _LAYER_DECAY**above
-    return _IMAGE_RATE if name.startswith("image.") else 1.0
+    if name.startswith("image."):
+        return _TUNED_IMAGE_RATE if image_tuned else _IMAGE_RATE
+    return 1.0

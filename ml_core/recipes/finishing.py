@@ -120,8 +120,8 @@ def _command(request: TrainingRequest, network: str) -> str:
     asked["inputs"] = None if request.inputs == "both" else request.inputs
     words += [f"--{name} {value}" for name, value in asked.items() if value is not None]
     if network == "fusion":
-        words += [f"--tune-epochs {request.tune_epochs}", f"--loss {request.loss}"]
-        words += [f"--image-encoder {request.image_encoder}"]
+        words += [f"--poster-epochs {request.poster_epochs}", f"--tune-epochs {request.tune_epochs}"]
+        words += [f"--loss {request.loss}", f"--image-encoder {request.image_encoder}"]
     if request.word_vectors is not None:
         words.append("--word-vectors FILE")
     return " ".join([*words, f"--criterion {request.criterion}"])

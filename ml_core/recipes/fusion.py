@@ -1,4 +1,5 @@
 """Train the fusion network: encode every film once and train the heads on that; then tune encoders and heads together.
+Where it is asked for, the image encoder is tuned on posters alone before.
 
 Every stage leaves its result in ``work`` and is skipped when that is there, so an interrupted training goes on.
 """
@@ -6,6 +7,7 @@ Every stage leaves its result in ``work`` and is skipped when that is there, so 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ml_core import ranks
+from ml_core import poster_tuning, ranks
 from ml_core.devices import choose_device
 from ml_core.features import FeatureSource, FilmFeatures, film_features, state_sha256
 from ml_core.film_texts import FilmTexts
@@ -21,6 +23,7 @@ from ml_core.heads import fusion_logits, new_fusion
 from ml_core.inputs import Input, InputSet
 from ml_core.networks.encoders import ImageEncoder, SentenceEncoder
 from ml_core.networks.fusion import FusionNetwork
+from ml_core.poster_tuning import PosterNetwork, PosterSource
 from ml_core.posters import DecodedPosters, decode_all
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.finishing import finish, half
@@ -33,7 +36,7 @@ from ml_core.tuning import FilmNetwork, FilmSource, learning_rate_share
 # Height and width of a poster for the image encoder: TMDB's are 2:3, and both sides must be divisible by 32.
 POSTER_SIZE = (224, 160)
 EPOCHS = 20
-HEADS_BATCH_SIZE, TUNE_BATCH_SIZE = 256, 32
+HEADS_BATCH_SIZE, TUNE_BATCH_SIZE, POSTERS_BATCH_SIZE = 256, 32, 64
 _READS: dict[str, frozenset[Input]] = {
     "both": frozenset({"title", "overview", "poster"}),
     "overview": frozenset({"title", "overview"}),
@@ -117,11 +120,17 @@ def train_fusion(request: TrainingRequest) -> str:
     """Train from a snapshot to an artifact; returns the artifact's SHA-256, or '' in a rank that does not lead."""
     films = Films.of(request)
     snapshot, sentence, image, tuned = films.snapshot, films.sentence, films.image, request.tune_epochs > 0
+    reads = _READS[request.inputs]
+    posters_tuned = request.poster_epochs > 0 and "poster" in reads
     encoders = {
         "sentence": SentenceEncoder.identity().as_json() | {"tuned": tuned},
-        "image": image.identity().as_json() | {"name": image.name, "tuned": tuned},
+        "image": image.identity().as_json() | {"name": image.name, "tuned": tuned or posters_tuned},
     }
-    reads = _READS[request.inputs]
+    training: dict[str, list[dict[str, float]]] = {}
+    weights: dict[str, NDArray[Any]] = {}
+    if posters_tuned:
+        training["posters"] = _tune_on_posters(films).epochs
+        weights = half(image.state_dict(), "image_encoder.")
     train, val = films.rows("train"), films.rows("val")
     features = films.features(films.all_rows())
     network = new_fusion(features, snapshot.labels, train=train, seed=request.seed)
@@ -139,10 +148,9 @@ def train_fusion(request: TrainingRequest) -> str:
         progress=request.progress,
         stage="train heads",
     )
-    training = {"heads": heads.epochs}
-    weights: dict[str, NDArray[Any]] = {}
+    training["heads"] = heads.epochs
     if tuned:
-        training["end_to_end"] = _tune(films, network).epochs
+        training["end_to_end"] = _tune(films, network, posters_tuned=posters_tuned).epochs
         weights = half(_layers(sentence), "sentence_encoder.") | half(image.state_dict(), "image_encoder.")
         # The films are judged by the weights as they will be shipped: rounded to half precision.
         load_tuned(sentence, {name: tensor.half() for name, tensor in _layers(sentence).items()})
@@ -179,9 +187,47 @@ def _both_sha256(films: Films) -> str:
     return f"{state_sha256(films.sentence)[:8]}-{state_sha256(films.image)[:8]}"
 
 
-def _tune(films: Films, network: FusionNetwork) -> FitResult:
+def _tune_on_posters(films: Films) -> FitResult:
+    """Tune the image encoder on posters alone; folded and rounded to half precision, it is the films' afterwards."""
+    request, snapshot, usable = films.request, films.snapshot, films.posters.usable
+    train, val = (rows[usable[rows]] for rows in (films.rows("train"), films.rows("val")))
+    image = ImageEncoder(films.image.name, folded=False)
+    result = fit(
+        PosterNetwork(image, torch.from_numpy(snapshot.labels[train].mean(axis=0))),
+        PosterSource(films.posters),
+        snapshot.labels,
+        train=train,
+        val=val,
+        config=FitConfig(
+            epochs=request.poster_epochs,
+            batch_size=request.tune_batch_size or POSTERS_BATCH_SIZE,
+            learning_rate=2e-3,
+            weight_decay=0.05,
+            clip=1.0,
+            schedule="cosine",
+            warmup=0.1,
+            average=0.998,
+            loss=request.loss,
+            mixup=poster_tuning.MIXUP,
+            seed=request.seed,
+        ),
+        device=films.device,
+        checkpoint=request.work
+        / f"posters-{request.loss}-{snapshot.sha256[:16]}-{state_sha256(image)[:8]}.safetensors",
+        progress=request.progress,
+        stage="tune on posters",
+        rate_of=poster_tuning.learning_rate_share,
+    )
+    image.to("cpu").fold()
+    load_tuned(films.image, {name: tensor.half() for name, tensor in image.state_dict().items()})
+    return result
+
+
+def _tune(films: Films, network: FusionNetwork, *, posters_tuned: bool) -> FitResult:
     """Tune encoders and heads from end to end; their weights are the best epoch's afterwards."""
     request, snapshot = films.request, films.snapshot
+    # Named by the encoders it starts from, too: nothing in a checkpoint tells whether they were tuned on posters before.
+    checkpoint = f"end-to-end-{request.inputs}-{request.loss}-{snapshot.sha256[:16]}-{_both_sha256(films)}"
     result = fit(
         FilmNetwork(films.sentence, films.image, network),
         FilmSource(films.texts, films.posters),
@@ -203,11 +249,10 @@ def _tune(films: Films, network: FusionNetwork) -> FitResult:
             checkpoint_seconds=300.0,
         ),
         device=films.device,
-        checkpoint=request.work
-        / f"end-to-end-{request.inputs}-{request.loss}-{snapshot.sha256[:16]}.safetensors",
+        checkpoint=request.work / f"{checkpoint}.safetensors",
         progress=request.progress,
         stage="tune encoders",
-        rate_of=learning_rate_share,
+        rate_of=partial(learning_rate_share, image_tuned=posters_tuned),
     )
     for module in (films.sentence, films.image, network):
         module.to("cpu").requires_grad_(False)

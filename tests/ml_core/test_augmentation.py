@@ -28,6 +28,16 @@ def test_the_generator_alone_decides() -> None:
     assert not torch.equal(first, other)
 
 
+def test_a_smaller_crop_shows_less_of_the_poster() -> None:
+    ramp = torch.arange(256, dtype=torch.float32).to(torch.uint8).expand(64, 3, 256, 256)
+    spans = []
+    for smallest in (0.8, 0.4):
+        changed = augment_posters(ramp, torch.Generator().manual_seed(0), smallest_crop=smallest)
+        # Contrast differs from poster to poster, alike in both.
+        spans.append((changed[:, 0, 128].amax(dim=1) - changed[:, 0, 128].amin(dim=1)).mean())
+    assert spans[1] < 0.9 * spans[0]
+
+
 def test_a_plain_poster_keeps_its_colour_within_bounds() -> None:
     plain = torch.full((64, 3, 32, 32), 128, dtype=torch.uint8)
     changed = augment_posters(plain, torch.Generator().manual_seed(0))

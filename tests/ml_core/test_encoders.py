@@ -93,6 +93,33 @@ def test_the_image_encoder_is_the_packages_with_its_batch_norms_folded() -> None
     assert torch.allclose(ours[:, 1280:], expected.amax(dim=(2, 3)), atol=1e-2)
 
 
+def test_an_image_encoder_whose_norms_have_moved_is_the_same_function_folded() -> None:
+    encoder = ImageEncoder(folded=False)
+    generator = torch.Generator().manual_seed(0)
+    norms = [module for module in encoder.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        for tensor in (norm.running_mean, norm.running_var, norm.weight.data, norm.bias.data):
+            assert tensor is not None
+            scale = 0.8 + 0.4 * torch.rand(tensor.shape, generator=generator)
+            tensor.mul_(scale).add_(0.05 * torch.randn(tensor.shape, generator=generator) * tensor.abs())
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 96, 64), dtype=np.uint8))
+    with torch.inference_mode():
+        came, moved = ImageEncoder().eval()(pixels), encoder.eval()(pixels)
+    encoder.train().fold()
+    assert not encoder.network.training
+    with torch.inference_mode():
+        folded = encoder(pixels)
+    assert (moved - came).abs().max() > 0.1
+    assert torch.allclose(folded, moved, atol=1e-3 * float(moved.abs().max()))
+    assert len(norms) == 49
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in encoder.modules())
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+    assert set(encoder.state_dict()) == set(ImageEncoder().state_dict())
+    before = encoder.state_dict()
+    encoder.fold()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
+
+
 def test_encoders_name_their_package_version_and_weights() -> None:
     for identity in (SentenceEncoder.identity(), ImageEncoder().identity()):
         assert identity.package

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from ml_core import ranks
 from ml_core.artifact import ArtifactDescription
 
-# Two processes fit one network without dropout; the leader saves its weights.
+# Two processes fit one network without dropout; each saves what it came to.
 FIT = """
 import sys, torch
 from pathlib import Path
@@ -42,13 +42,12 @@ torch.set_num_threads(1)
 ranks.join()
 torch.manual_seed(0)
 source = Source()
-module = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 18))
-# The last batch has one film: fewer than ranks.
-result = fit(module, source, source.labels, train=np.arange(61), val=np.arange(61, 90),
+module = nn.Sequential(nn.Linear(2, 16), {between}, nn.Linear(16, 18))
+result = fit(module, source, source.labels, train=np.arange({films}), val=np.arange(61, 90),
              config=FitConfig(epochs=3, batch_size=10, learning_rate=0.01, average=0.9),
              device=torch.device("cpu"), checkpoint=Path({folder!r}) / "checkpoint.safetensors")
-if ranks.rank() == 0:
-    save_file(result.state | {{"score": torch.tensor(result.best_val_macro_roc_auc)}}, {folder!r} + "/out.safetensors")
+score = torch.tensor(result.best_val_macro_roc_auc)
+save_file(result.state | {{"score": score}}, {folder!r} + f"/out-{{ranks.rank()}}.safetensors")
 ranks.leave()
 """
 
@@ -79,19 +78,32 @@ def torchrun(*arguments: str | Path) -> list[str]:
     ]
 
 
+def fit_script(folder: Path, between: str, films: int) -> Path:
+    """A script that trains a network with that module between its layers on so many films, and writes into that folder."""
+    folder.mkdir()
+    script = folder / "script.py"
+    root = str(Path(__file__).resolve().parents[2])
+    script.write_text(FIT.format(root=root, folder=str(folder), between=between, films=films))
+    return script
+
+
 def test_two_ranks_come_to_the_weights_of_one(tmp_path: Path) -> None:
     weights = {}
     for name in ("one", "two"):
-        folder = tmp_path / name
-        folder.mkdir()
-        script = folder / "script.py"
-        script.write_text(FIT.format(root=str(Path(__file__).resolve().parents[2]), folder=str(folder)))
+        script = fit_script(tmp_path / name, "nn.Tanh()", 61)  # the last batch has one film: fewer than ranks
         run([sys.executable, str(script)] if name == "one" else torchrun(script))
-        weights[name] = load_file(folder / "out.safetensors")
+        weights[name] = load_file(tmp_path / name / "out-0.safetensors")
     assert all(
         torch.allclose(weights["two"][name], tensor, atol=1e-5) for name, tensor in weights["one"].items()
     )
     assert weights["one"]["score"] > 0.8
+
+
+def test_two_ranks_have_the_same_running_statistics(tmp_path: Path) -> None:
+    run(torchrun(fit_script(tmp_path / "norm", "nn.BatchNorm1d(16)", 60)))
+    leader, other = (load_file(tmp_path / "norm" / f"out-{rank}.safetensors") for rank in (0, 1))
+    assert {"1.running_mean", "1.running_var", "1.num_batches_tracked"} < set(leader)
+    assert all(torch.equal(other[name], tensor) for name, tensor in leader.items())
 
 
 @pytest.mark.slow
@@ -101,6 +113,8 @@ def test_the_command_trains_under_torchrun(tiny_snapshot: Path, tmp_path: Path) 
         tiny_snapshot,
         tmp_path / "model",
         "--epochs",
+        "1",
+        "--poster-epochs",
         "1",
         "--tune-epochs",
         "1",
@@ -115,7 +129,9 @@ def test_the_command_trains_under_torchrun(tiny_snapshot: Path, tmp_path: Path) 
     lines = [json.loads(line) for line in progress.read_text().splitlines()]
     # Told once, by the leader; lines between come by the clock.
     ends = [line for line in lines if "val_loss" in line]
-    assert [line["epoch"] for line in ends if line["stage"] == "tune encoders"] == [1]
+    assert [line["stage"] for line in ends] == ["tune on posters", "train heads", "tune encoders"]
+    # Encoded once before and once after the last stage: both ranks have come to one encoder of posters.
+    assert len(list((tmp_path / "model.work").glob("poster-features-*.npy"))) == 2
     assert lines[-1]["sha256"] == ArtifactDescription.read(tmp_path / "model").sha256
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ml_core import stopping
 from ml_core.checkpoints import CheckpointError, load_checkpoint
 from ml_core.labels import LABELS
-from ml_core.training import FitConfig, FitResult, Progress, Rows, TrainingError, fit, shuffled
+from ml_core.training import FitConfig, FitResult, Progress, Rows, TrainingError, _mixed, fit, shuffled
 
 DEVICE = torch.device("cpu")
 FILMS = 200
@@ -148,6 +148,26 @@ def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[10] == 1.0
     assert rates[-1] < 0.001
+
+
+def test_mixup_trains_on_films_mixed_in_pairs_and_is_repeated_by_a_resumed_training(tmp_path: Path) -> None:
+    plain, mixed = train(NumbersSource()), train(NumbersSource(), mixup=0.4)
+    assert mixed.epochs[0]["loss"] != plain.epochs[0]["loss"]
+    assert mixed.best_val_macro_roc_auc > 0.9
+    with pytest.raises(InterruptionError):
+        train(NumbersSource(25), tmp_path / "c.safetensors", mixup=0.4)
+    assert same(train(NumbersSource(), tmp_path / "c.safetensors", mixup=0.4), mixed)
+
+
+def test_films_are_mixed_with_their_labels_by_one_share() -> None:
+    torch.manual_seed(0)
+    films = torch.eye(4)
+    (mixed, absent), targets = _mixed((films, None), films, beta=1.0)
+    share = float(mixed[0, 0])
+    assert 0 < share < 1
+    assert absent is None
+    assert torch.equal(mixed, targets)
+    assert torch.allclose(mixed, share * films + (1 - share) * films.flip(0))
 
 
 def test_a_training_without_progress_ends_when_its_patience_does() -> None:

@@ -119,11 +119,10 @@ def test_lower_layers_learn_more_slowly_and_embeddings_not_at_all() -> None:
     )
     shares = [learning_rate_share(f"sentence.layers.{layer}.qkv.weight") for layer in range(6)]
     assert shares == sorted(shares)
-    assert (
-        shares[-1]
-        < learning_rate_share("image.network._conv_head.weight")
-        < learning_rate_share("fusion.gate.bias")
-    )
+    image = "image.network._conv_head.weight"
+    assert shares[-1] < learning_rate_share(image) < learning_rate_share("fusion.gate.bias")
+    # What was tuned on posters before is tuned more slowly.
+    assert learning_rate_share(image, image_tuned=True) < learning_rate_share(image)
 
 
 class InterruptionError(Exception):
