@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models.fields.json import KT
 from django.utils import timezone
 
 from catalog.models import ImportBatch, ImportRun
@@ -219,9 +220,12 @@ def list_films(chunk: ClaimedChunk) -> None:
 @handles(FETCH, queue="io")
 def fetch_films(chunk: ClaimedChunk) -> None:
     """Fetch and write the films of one batch."""
-    run = ImportRun.objects.get(pk=chunk.run)
+    # Without the options, which may hold 200,000 ids: they were read when the films were listed.
+    run = (
+        ImportRun.objects.defer("options").annotate(poster_size=KT("options__poster_size")).get(pk=chunk.run)
+    )
     try:
-        fetch_chunk(chunk, run=run, poster_size=run.options.get("poster_size"))
+        fetch_chunk(chunk, run=run, poster_size=run.poster_size)
     except TmdbKeyRefusedError as error:
         _fail(run, error)
 
