@@ -39,15 +39,32 @@ def _own_folders(settings: Any, tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _genres(request: pytest.FixtureRequest) -> None:
-    """TMDB's genres are there whenever the database is: the flush of a transactional test empties them."""
-    if "db" in request.fixturenames or request.node.get_closest_marker("django_db"):
-        request.getfixturevalue(
-            "transactional_db" if "transactional_db" in request.fixturenames else "_django_db_helper"
-        )
-        from tests.factories import ensure_genres
+def _genres(request: pytest.FixtureRequest) -> Iterator[None]:
+    """TMDB's genres are there whenever the database is: the flush of a transactional test empties them.
 
-        ensure_genres()
+    That flush also empties each table of predictions that a version was given, and its seven indexes; so that they do not
+    add up over the tests, those of this test are dropped before.
+    """
+    if not ("db" in request.fixturenames or request.node.get_closest_marker("django_db")):
+        yield
+        return
+    transactional = "transactional_db" in request.fixturenames
+    request.getfixturevalue("transactional_db" if transactional else "_django_db_helper")
+    from tests.factories import ensure_genres
+
+    ensure_genres()
+    yield
+    if not connection.in_atomic_block:
+        _drop_partitions()
+
+
+def _drop_partitions() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'predictor_prediction'::regclass"
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"DROP TABLE {name}")
 
 
 @pytest.fixture
