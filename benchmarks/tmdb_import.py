@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -38,6 +39,7 @@ def main() -> int:
     parser.add_argument("--latency", type=float, default=0.1)
     parser.add_argument("--faults", type=float, default=0.0, help="share of the films that have one")
     options = parser.parse_args()
+    gc.disable()  # a collection holds up the stand-in, which then sees at once what came one by one
     with (
         tempfile.TemporaryDirectory() as folder,
         StandIn(films=options.films, latency=options.latency) as tmdb,
