@@ -14,7 +14,7 @@ from ledger.workers import say_alive
 from predictor.browsing import PAGE_SIZE
 from tests.factories import make_film, make_poster, make_prediction, make_version
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 FILMS = PAGE_SIZE * 2 + 5
 OpenPage = Callable[..., Any]
 

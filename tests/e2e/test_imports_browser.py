@@ -9,7 +9,7 @@ from django.conf import settings as django_settings
 
 from catalog.models import ImportRun
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 RUNS = "/admin/catalog/importrun/"
 
 

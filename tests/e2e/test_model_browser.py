@@ -11,7 +11,7 @@ from django.core.cache import cache
 from tests.factories import make_version
 from tests.ml_core.made_figures import report
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.mark.parametrize(

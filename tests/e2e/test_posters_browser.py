@@ -12,7 +12,7 @@ from django.core.cache import cache
 from catalog.models import Film
 from tests.factories import jpeg, make_explanation, make_film, make_poster, make_prediction, make_version
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 OpenPage = Callable[..., Any]
 # What an image is: the size it was taken in ("" for the poster itself), how wide it stands on the page, and how wide the
 # page had said it would.

@@ -12,7 +12,7 @@ from tests.factories import make_version
 from tests.predictor.test_models_page import report
 from tests.predictor.two_versions import made_answers, make_films, make_predictions
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.mark.parametrize(

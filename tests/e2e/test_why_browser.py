@@ -8,7 +8,7 @@ import pytest
 
 from tests.factories import make_explanation, make_film, make_poster, make_prediction, make_version
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 STORY = "A retired safecracker is talked into one last robbery by his daughter."
 PROBABILITIES = {"Crime": 0.9, "Thriller": 0.6, "Drama": 0.25}
 
