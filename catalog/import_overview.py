@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from catalog import uploads
 from catalog.import_words import asked_for
-from catalog.models import Film, ImportBatch, ImportRejection, ImportRun
+from catalog.models import Film, ImportRejection, ImportRun
 from catalog.tmdb import runs as tmdb_runs
 from catalog.tmdb.runs import ImportProgress
 from ledger.broker import BrokerUnavailableError
@@ -22,8 +22,6 @@ from ledger.workers import live_workers
 _State = ImportRun.State
 OPEN = (_State.WAITING, _State.RUNNING, _State.PAUSED)
 SHOWN_REJECTIONS = 50
-# What a new try cannot mend, as `catalog.tmdb.runs.retry_failed` leaves it out.
-_FOR_GOOD = ("not-found",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def overview(run: ImportRun) -> Overview:
         can_pause=from_tmdb and run.state in (_State.WAITING, _State.RUNNING),
         can_resume=from_tmdb and run.state == _State.PAUSED,
         can_cancel=in_worker and not ended,
-        can_retry=from_tmdb and ended and _has_retriable(run),
+        can_retry=tmdb_runs.can_retry(run),
     )
 
 
@@ -149,10 +147,3 @@ def _file_progress(run: ImportRun) -> ImportProgress:
         blocked_seconds=0.0,
         set_aside=0,
     )
-
-
-def _has_retriable(run: ImportRun) -> bool:
-    if ImportBatch.objects.filter(run=run).exists():
-        return True
-    failed = run.rejections.exclude(code__in=_FOR_GOOD).exclude(code__startswith="value-")
-    return failed.filter(record__regex=r"^[0-9]+$").exists()

@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.db.models.fields.json import KT
 from django.utils import timezone
 
-from catalog.models import ImportBatch, ImportRun
+from catalog.models import ImportBatch, ImportRejection, ImportRun
 from catalog.runs import record_rejections
 from catalog.tmdb import client, rate
 from catalog.tmdb.asking import ImportRequest
@@ -38,6 +39,7 @@ __all__ = [
     "ImportEstimate",
     "ImportProgress",
     "NothingToRetryError",
+    "can_retry",
     "cancel",
     "estimate",
     "pause",
@@ -134,21 +136,33 @@ def retry_failed(run: ImportRun, *, by: Any = None) -> ImportRun:
     Films that TMDB does not have are left out. A run that could not even list its films is asked for as it was. Raises
     `NothingToRetryError` and what `start` raises.
     """
-    before = ImportRequest.from_options(run.options.get("request", {"what": "ids"}))
-    if (
-        run.source == ImportRun.Source.TMDB
-        and run.total is None
-        and run.state in (_State.FAILED, _State.CANCELLED)
-    ):
-        return start(before, by=by, options={"retry_of": run.pk})
-    listed = run.rejections.exclude(code="not-found").exclude(code__startswith="value-")
-    ids = [int(record) for record in listed.values_list("record", flat=True) if record.isdecimal()]
-    for batch in ImportBatch.objects.filter(run=run):
-        ids += batch.tmdb_ids
-    if not ids or run.source != ImportRun.Source.TMDB:
+    if not can_retry(run):
         raise NothingToRetryError(f"Import {run.pk} has nothing left that another try could mend.")
-    request = ImportRequest(what="ids", tmdb_ids=tuple(dict.fromkeys(ids)), posters=before.posters)
+    request = ImportRequest.from_options(run.options.get("request", {"what": "ids"}))
+    if not _was_never_listed(run):
+        ids = [int(record) for record in _retriable(run).values_list("record", flat=True)]
+        for batch in ImportBatch.objects.filter(run=run):
+            ids += batch.tmdb_ids
+        request = ImportRequest(what="ids", tmdb_ids=tuple(dict.fromkeys(ids)), posters=request.posters)
     return start(request, by=by, options={"retry_of": run.pk})
+
+
+def can_retry(run: ImportRun) -> bool:
+    """Whether `retry_failed` has something to try again."""
+    if run.source != ImportRun.Source.TMDB or run.state in _OPEN:
+        return False
+    return _was_never_listed(run) or ImportBatch.objects.filter(run=run).exists() or _retriable(run).exists()
+
+
+def _was_never_listed(run: ImportRun) -> bool:
+    """A refused key or TMDB away: nobody came to know which films it was about."""
+    return run.total is None and run.state in (_State.FAILED, _State.CANCELLED)
+
+
+def _retriable(run: ImportRun) -> QuerySet[ImportRejection]:
+    """What was refused of films that TMDB has: all but single values, which another try would find as they are."""
+    listed = run.rejections.exclude(code="not-found").exclude(code__startswith="value-")
+    return listed.filter(record__regex=r"^[0-9]+$")
 
 
 def progress(run: ImportRun) -> ImportProgress:

@@ -167,6 +167,7 @@ def test_what_failed_is_tried_again_and_nothing_else(tmdb: StandIn) -> None:
     tmdb.heal(broken)
     again = work_on(runs.retry_failed(run))
     assert (again.total, again.created, again.options["retry_of"]) == (1, 1, run.pk)
+    assert not runs.can_retry(again)
     with pytest.raises(runs.NothingToRetryError):
         runs.retry_failed(again)
 
@@ -177,6 +178,7 @@ def test_a_key_that_tmdb_refuses_ends_the_run_at_once(tmdb: StandIn) -> None:
     assert run.state == "failed"
     assert "refuses the key" in run.reason
     assert tmdb.count() == 1
+    assert runs.can_retry(run)  # which is what shows the button
     tmdb.accept_key()
     again = work_on(runs.retry_failed(run))
     assert (again.state, again.created) == ("done", 100)
