@@ -122,6 +122,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         help="of the image encoder, on posters alone, first (fusion)",
     )
     parser.add_argument("--tune-epochs", type=_count, default=0, help="of both encoders, end to end (fusion)")
+    parser.add_argument(
+        "--teacher", type=Path, help="an artifact; its probabilities have a share in what is learned (fusion)"
+    )
     parser.add_argument("--batch-size", type=_positive)
     parser.add_argument("--tune-batch-size", type=_positive, help="films at a time while encoders are tuned")
     parser.add_argument(
@@ -221,6 +224,8 @@ def _train(options: argparse.Namespace) -> None:
     from ml_core import ranks
     from ml_core.recipes import TrainingRequest
 
+    if options.network != "fusion":
+        _refuse_ours(options)
     if options.all_gpus and options.device is None:
         ranks.start_on_all_gpus(sys.argv[1:])
     ranks.join()  # this command alone is shared among processes; another one's lock on its folder refuses the second
@@ -233,6 +238,7 @@ def _train(options: argparse.Namespace) -> None:
             epochs=options.epochs,
             poster_epochs=options.poster_epochs,
             tune_epochs=options.tune_epochs,
+            teacher=options.teacher,
             batch_size=options.batch_size,
             tune_batch_size=options.tune_batch_size,
             seed=options.seed,
@@ -246,6 +252,21 @@ def _train(options: argparse.Namespace) -> None:
         )
         sha256 = NETWORKS[options.network].load_recipe()(request)
         report({"stage": "done", "artifact": str(options.artifact), "sha256": sha256})
+
+
+def _refuse_ours(options: argparse.Namespace) -> None:
+    """Raise where something is asked of the article's network that only ours can do."""
+    from ml_core.training import TrainingError
+
+    asked = {
+        "--poster-epochs": options.poster_epochs,
+        "--tune-epochs": options.tune_epochs,
+        "--teacher": options.teacher,
+        "--loss": options.loss != "bce",
+    }
+    for option, value in asked.items():
+        if value:
+            raise TrainingError(f"{option} is for the network fusion alone")
 
 
 def _crossfit(options: argparse.Namespace) -> None:

@@ -13,10 +13,17 @@ _TINT = 10.0  # of 255, by channel
 
 
 def augment_posters(
-    pixels: Tensor, generator: torch.Generator, *, smallest_crop: float = _SMALLEST_CROP
+    pixels: Tensor,
+    generator: torch.Generator,
+    *,
+    smallest_crop: float = _SMALLEST_CROP,
+    shrink: float = 1.0,
 ) -> Tensor:
-    """Crop, stretch, mirror and tint posters at random: uint8 ``(posters, 3, height, width)`` to float32 within 0..255."""
-    count = len(pixels)
+    """Crop, stretch, mirror and tint posters at random: uint8 ``(posters, 3, height, width)`` to float32 within 0..255.
+
+    Height and width of what comes out are ``shrink`` times as large.
+    """
+    count, _, height, width = pixels.shape
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(count, *shape, generator=generator)
@@ -29,7 +36,9 @@ def augment_posters(
     crop[:, 1, 1] = side * uniform(1 - _STRETCH, 1 + _STRETCH)
     crop[:, 0, 2] = slack * uniform(-1, 1)
     crop[:, 1, 2] = slack * uniform(-1, 1)
-    grid = functional.affine_grid(crop, list(pixels.shape), align_corners=False)
+    grid = functional.affine_grid(
+        crop, [count, 3, round(shrink * height), round(shrink * width)], align_corners=False
+    )
     cropped = functional.grid_sample(
         pixels.float(), grid, padding_mode="reflection", align_corners=False, mode="bilinear"
     )

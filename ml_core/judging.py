@@ -80,7 +80,7 @@ def judge(
     snapshot = Snapshot.open(snapshot_folder)
     rows = snapshot.rows(part)
     labels, ids = snapshot.labels[rows], snapshot.tmdb_ids[rows]
-    prior = np.asarray(predictor.description.config["prior"])[_columns(predictor)]
+    prior = np.asarray(predictor.description.config["prior"])[columns_of(predictor)]
     trained = np.isin(ids, predictor.description.films["train"]) & (ids != 0)
     answers, inputs = _answers(predictor, snapshot, rows)
     facts = FilmFacts.of(snapshot, rows, inputs)
@@ -116,11 +116,11 @@ def _answers(
     predictor: Predictor, snapshot: Snapshot, rows: NDArray[np.int64]
 ) -> tuple[dict[str, _Answers], list[InputSet | None]]:
     """What is judged, and the set of inputs that each film has."""
-    columns = _columns(predictor)
-    shown = [predictor.predict(films) for films in _films(snapshot, rows)]
+    columns = columns_of(predictor)
+    shown = [predictor.predict(films) for films in films_of(snapshot, rows)]
     titles = [
         predictor.predict([FilmInput(film.title, "", tagline=film.tagline) for film in films])
-        for films in _films(snapshot, rows, posters=False)
+        for films in films_of(snapshot, rows, posters=False)
     ]
     inputs = [input_set(used) for piece in shown for used in piece.inputs_used]
     has = {
@@ -149,7 +149,10 @@ def _answers(
     return answers, inputs
 
 
-def _films(snapshot: Snapshot, rows: NDArray[np.int64], *, posters: bool = True) -> Iterator[list[FilmInput]]:
+def films_of(
+    snapshot: Snapshot, rows: NDArray[np.int64], *, posters: bool = True
+) -> Iterator[list[FilmInput]]:
+    """The films of those rows as they are given to a predictor, some at a time."""
     titles, taglines, overviews = (snapshot.texts(column) for column in ("title", "tagline", "overview"))
     for start in range(0, len(rows), _AT_A_TIME):
         yield [
@@ -163,7 +166,7 @@ def _films(snapshot: Snapshot, rows: NDArray[np.int64], *, posters: bool = True)
         ]
 
 
-def _columns(predictor: Predictor) -> list[int]:
+def columns_of(predictor: Predictor) -> list[int]:
     """Where the labels stand in the artifact's own order."""
     return [predictor.label_ids.index(tmdb_id) for tmdb_id in LABEL_IDS]
 

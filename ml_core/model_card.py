@@ -24,6 +24,7 @@ def model_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         + ("layers tuned (in this artifact)" if encoder["tuned"] else "as it came")
         for kind, encoder in config["encoders"].items()
     ]
+    teacher = config.get("teacher")
     lines = [
         f"# {config['name']}",
         "",
@@ -47,6 +48,7 @@ def model_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         "",
         f"    {config['command']}",
         "",
+        *([f"TEACHER is `{teacher['name']}` with SHA-256 `{teacher['sha256']}`.", ""] if teacher else []),
         *(["## Stands on", "", *encoders, ""] if encoders else []),
         "## Figures on the test films",
         "",

@@ -134,6 +134,7 @@ def fit(
     val: Rows,
     config: FitConfig,
     device: torch.device,
+    targets: NDArray[np.float32] | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
     stage: str = "train",
@@ -141,7 +142,8 @@ def fit(
 ) -> FitResult:
     """Train a module and keep the epoch that does best on ``val`` by macro ROC AUC.
 
-    ``labels`` are ``(films, 18)`` for all rows of the snapshot. In training the module's logits are ``(batch, 18)``, or
+    ``labels`` are ``(films, 18)`` for all rows of the snapshot. They are what the module is judged by, and what it is trained on
+    unless ``targets`` of the same shape, 0 to 1, are given for that. In training the module's logits are ``(batch, 18)``, or
     ``(batch, views, 18)`` for several views of a film that are to say the same. ``rate_of`` gives the share of the learning
     rate at which a parameter of that name is trained. Goes on from ``checkpoint`` where that file exists, also with
     another batch size. Several ranks (:mod:`ml_core.ranks`) share the work of each batch.
@@ -168,7 +170,7 @@ def fit(
         _tell(progress, stage, run, known, epoch=finished, step=0)
     steps_an_epoch = math.ceil(len(train) / config.batch_size)
     steps = steps_an_epoch * config.epochs
-    targets = torch.from_numpy(labels)
+    aims = torch.from_numpy(labels if targets is None else targets)
     judged = {"train": spread(train, min(len(val), _TRAIN_FILMS_JUDGED)), "val": val}
     meter = Meter(device)
     saved = time.monotonic()
@@ -183,7 +185,7 @@ def fit(
             share, weight = ranks.own_share(batches[step])
             rate = config.rate(run.epoch * steps_an_epoch + step, steps)
             _set_rate(optimizer, rate)
-            target = targets[torch.from_numpy(share)].to(device)
+            target = aims[torch.from_numpy(share)].to(device)
             given, target = _mixed(_to(inputs, device), target, beta=config.mixup)
             loss = _loss(module, loss_of, given, target)
             _descend(optimizer, loss * weight, clip=config.clip)

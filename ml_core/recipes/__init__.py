@@ -18,7 +18,8 @@ class TrainingRequest:
     ``work`` holds caches and checkpoints; a training that is asked for again with the same ``work`` goes on from its
     last checkpoint. ``tune_epochs`` are passes over the films in which the encoders themselves are tuned, together with the
     fusion (0 leaves them as they came), ``tune_batch_size`` films at a time. ``poster_epochs`` are passes over the posters in
-    which the image encoder is tuned on them alone, before all else (0 leaves that out). ``inputs`` other than both train a network that is shown nothing else, "overview"
+    which the image encoder is tuned on them alone, before all else (0 leaves that out). ``teacher`` is an artifact whose probabilities
+    have a share in what every stage learns (:mod:`ml_core.teacher`). ``inputs`` other than both train a network that is shown nothing else, "overview"
     with the title beside it where the network reads titles. ``word_vectors`` is a file in word2vec's binary format for the article's network.
     """
 
@@ -29,6 +30,7 @@ class TrainingRequest:
     epochs: int | None = None
     poster_epochs: int = 0
     tune_epochs: int = 0
+    teacher: Path | None = None
     batch_size: int | None = None
     tune_batch_size: int | None = None
     seed: int = 0

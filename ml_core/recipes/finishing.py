@@ -122,6 +122,8 @@ def _command(request: TrainingRequest, network: str) -> str:
     if network == "fusion":
         words += [f"--poster-epochs {request.poster_epochs}", f"--tune-epochs {request.tune_epochs}"]
         words += [f"--loss {request.loss}", f"--image-encoder {request.image_encoder}"]
+    if request.teacher is not None:
+        words.append("--teacher TEACHER")
     if request.word_vectors is not None:
         words.append("--word-vectors FILE")
     return " ".join([*words, f"--criterion {request.criterion}"])

@@ -7,7 +7,6 @@ Every stage leaves its result in ``work`` and is skipped when that is there, so 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml_core import poster_tuning, ranks
+from ml_core.artifact import ArtifactDescription
 from ml_core.devices import choose_device
 from ml_core.features import FeatureSource, FilmFeatures, film_features, state_sha256
 from ml_core.film_texts import FilmTexts
@@ -30,6 +30,7 @@ from ml_core.recipes.finishing import finish, half
 from ml_core.recipes.running import tell_unusable_posters
 from ml_core.scorers import load_tuned
 from ml_core.snapshot import Part, Snapshot
+from ml_core.teacher import softened_labels
 from ml_core.training import FitConfig, FitResult, Rows, fit
 from ml_core.tuning import FilmNetwork, FilmSource, learning_rate_share
 
@@ -55,6 +56,8 @@ class Films:
     posters: DecodedPosters
     sentence: SentenceEncoder
     image: ImageEncoder
+    targets: NDArray[np.float32]
+    teacher: ArtifactDescription | None
 
     @classmethod
     def of(cls, request: TrainingRequest) -> Films:
@@ -64,14 +67,28 @@ class Films:
         with ranks.leader_first():
             posters = decode_all(snapshot, POSTER_SIZE, request.work)
         tell_unusable_posters(posters, snapshot, request.progress)
+        device = choose_device(request.device)
+        targets = snapshot.labels
+        if request.teacher is not None:
+            with ranks.leader_first():
+                targets = softened_labels(
+                    request.teacher,
+                    snapshot,
+                    snapshot.rows("train"),
+                    cache_dir=request.work,
+                    device=device,
+                    progress=request.progress,
+                )
         return cls(
             request,
             snapshot,
-            choose_device(request.device),
+            device,
             texts if request.inputs != "poster" else texts.hidden(),
             posters if request.inputs != "overview" else posters.hidden(),
             SentenceEncoder.pretrained(),
             ImageEncoder(request.image_encoder),
+            targets,
+            ArtifactDescription.read(request.teacher) if request.teacher else None,
         )
 
     def features(self, rows: Rows) -> FilmFeatures:
@@ -94,6 +111,12 @@ class Films:
         rows = self.snapshot.rows(part)
         shown = self.texts.has_title | self.texts.has_overview | self.posters.usable
         return rows[shown[rows]]
+
+    @property
+    def aim(self) -> str:
+        """What a checkpoint's name says of the films and of what they are held against."""
+        taught = f"-{self.teacher.sha256[:8]}" if self.teacher else ""
+        return f"{self.request.loss}-{self.snapshot.sha256[:16]}{taught}"
 
     def all_rows(self) -> Rows:
         """Every film."""
@@ -142,9 +165,9 @@ def train_fusion(request: TrainingRequest) -> str:
         val=val,
         config=heads_config(request),
         device=films.device,
+        targets=films.targets,
         # A checkpoint belongs to the films and to the encoders whose output the heads read.
-        checkpoint=request.work
-        / f"heads-{request.inputs}-{request.loss}-{snapshot.sha256[:16]}-{_both_sha256(films)}.safetensors",
+        checkpoint=request.work / f"heads-{request.inputs}-{films.aim}-{_both_sha256(films)}.safetensors",
         progress=request.progress,
         stage="train heads",
     )
@@ -176,6 +199,7 @@ def train_fusion(request: TrainingRequest) -> str:
         config={
             "poster_size": list(POSTER_SIZE),
             "encoders": encoders,
+            "teacher": films.teacher and {"name": films.teacher.name, "sha256": films.teacher.sha256},
             "reads": sorted(reads),
             "reads_tagline": "title" in reads,
         },
@@ -212,8 +236,8 @@ def _tune_on_posters(films: Films) -> FitResult:
             seed=request.seed,
         ),
         device=films.device,
-        checkpoint=request.work
-        / f"posters-{request.loss}-{snapshot.sha256[:16]}-{state_sha256(image)[:8]}.safetensors",
+        targets=films.targets,
+        checkpoint=request.work / f"posters-{films.aim}-{state_sha256(image)[:8]}.safetensors",
         progress=request.progress,
         stage="tune on posters",
         rate_of=poster_tuning.learning_rate_share,
@@ -227,9 +251,9 @@ def _tune(films: Films, network: FusionNetwork, *, posters_tuned: bool) -> FitRe
     """Tune encoders and heads from end to end; their weights are the best epoch's afterwards."""
     request, snapshot = films.request, films.snapshot
     # Named by the encoders it starts from, too: nothing in a checkpoint tells whether they were tuned on posters before.
-    checkpoint = f"end-to-end-{request.inputs}-{request.loss}-{snapshot.sha256[:16]}-{_both_sha256(films)}"
+    checkpoint = f"end-to-end-{request.inputs}-{films.aim}-{_both_sha256(films)}"
     result = fit(
-        FilmNetwork(films.sentence, films.image, network),
+        FilmNetwork(films.sentence, films.image, network, tune_image=not posters_tuned),
         FilmSource(films.texts, films.posters),
         snapshot.labels,
         train=films.rows("train"),
@@ -249,10 +273,11 @@ def _tune(films: Films, network: FusionNetwork, *, posters_tuned: bool) -> FitRe
             checkpoint_seconds=300.0,
         ),
         device=films.device,
+        targets=films.targets,
         checkpoint=request.work / f"{checkpoint}.safetensors",
         progress=request.progress,
         stage="tune encoders",
-        rate_of=partial(learning_rate_share, image_tuned=posters_tuned),
+        rate_of=learning_rate_share,
     )
     for module in (films.sentence, films.image, network):
         module.to("cpu").requires_grad_(False)

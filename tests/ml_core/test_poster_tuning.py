@@ -24,7 +24,7 @@ from ml_core.training import FitConfig, FitResult, fit
 
 from .test_tuning import InterruptionError
 
-SIZE = (64, 32)
+SIZE = (112, 84)
 CONFIG = FitConfig(
     epochs=2,
     batch_size=8,
@@ -56,6 +56,31 @@ def test_it_begins_by_telling_the_genres_frequencies_of_any_poster() -> None:
     with torch.no_grad():
         said = new_network().eval()(pixels()).sigmoid()
     assert torch.allclose(said, torch.linspace(0.02, 0.5, 18).expand(3, 18), atol=1e-5)
+
+
+def test_the_first_blocks_stay_as_they_came_and_the_rest_is_trained(films, tmp_path: Path) -> None:
+    network = new_network()
+    given = pixels()
+    with torch.no_grad():
+        lower, whole = network.image.lower(given), network.eval().image(given)
+        unfolded = ImageEncoder(folded=False)
+        assert torch.allclose(lower, unfolded.lower(given), atol=1e-4)
+        assert torch.allclose(whole, unfolded(given), atol=1e-3)
+    result, trained = tuned(films, tmp_path / "checkpoint.safetensors")
+    with torch.no_grad():
+        assert torch.equal(trained.eval().image.lower(given), lower)
+        assert not torch.allclose(trained.image(given), whole, atol=1e-3)
+    assert not any(name.startswith("image.network._blocks.3.") for name in result.state)
+    assert "image.network._blocks.4._expand_conv.weight" in result.state
+
+
+def test_in_training_posters_are_smaller(films) -> None:
+    _, posters = films
+    rows = np.flatnonzero(posters.usable)[:2]
+    (changed,) = PosterSource(posters).inputs(rows, generator=torch.Generator().manual_seed(0))
+    assert changed.shape == (2, 3, 96, 72)
+    (as_they_are,) = PosterSource(posters).inputs(rows)
+    assert as_they_are.shape == (2, 3, *SIZE)
 
 
 def test_each_poster_is_in_one_batch_of_an_epoch_and_no_batch_is_a_remnant(films) -> None:
@@ -168,7 +193,8 @@ def test_the_artifact_predicts_what_its_stages_say(
     snapshot = Snapshot.open(tiny_snapshot)
     rows = np.flatnonzero(snapshot.has_poster)
     network = new_network()
-    network.load_state_dict(only(work / "tiny.work", "posters-*.safetensors"))
+    # The first blocks are as they came.
+    network.load_state_dict(only(work / "tiny.work", "posters-*.safetensors"), strict=False)
     predictor = Predictor.load(work / "tiny", device="cpu")
     config = predictor.description.config
     heads = FusionNetwork(FusionConfig(**config["network_config"])).eval()
