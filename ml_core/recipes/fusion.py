@@ -37,7 +37,7 @@ from ml_core.tuning import FilmNetwork, FilmSource, learning_rate_share
 # Height and width of a poster for the image encoder: TMDB's are 2:3, and both sides must be divisible by 32.
 POSTER_SIZE = (224, 160)
 EPOCHS = 20
-HEADS_BATCH_SIZE, TUNE_BATCH_SIZE, POSTERS_BATCH_SIZE = 256, 32, 64
+HEADS_BATCH_SIZE, TUNE_BATCH_SIZE = 256, 32
 _READS: dict[str, frozenset[Input]] = {
     "both": frozenset({"title", "overview", "poster"}),
     "overview": frozenset({"title", "overview"}),
@@ -224,7 +224,8 @@ def _tune_on_posters(films: Films) -> FitResult:
         val=val,
         config=FitConfig(
             epochs=request.poster_epochs,
-            batch_size=request.tune_batch_size or POSTERS_BATCH_SIZE,
+            # A norm is better taken over more posters than a step of the sentence encoder needs texts.
+            batch_size=2 * (request.tune_batch_size or TUNE_BATCH_SIZE),
             learning_rate=2e-3,
             weight_decay=0.05,
             clip=1.0,

@@ -32,7 +32,15 @@ class TrainingRequestSerializer(StrictSerializer):
     network = serializers.ChoiceField(choices=list(NETWORKS.items()), required=False)
     inputs = serializers.ChoiceField(choices=list(INPUTS.items()), required=False)
     epochs = _bounded("epochs", allow_null=True)
+    poster_epochs = _bounded(
+        "poster_epochs", help_text="Of the image encoder, on posters alone; of `fusion` alone."
+    )
     tune_epochs = _bounded("tune_epochs", help_text="Of the encoders, end to end; of `fusion` alone.")
+    teacher = _bounded(
+        "teacher",
+        allow_null=True,
+        help_text="A version trained on the films of the same split, whose probabilities have a share in what is learned.",
+    )
     seed = _bounded("seed")
     loss = serializers.ChoiceField(choices=list(LOSSES.items()), required=False)
     criterion = serializers.ChoiceField(

@@ -8,7 +8,12 @@ from typing import Any
 from ml_core.drawing import Scheme, rows
 from predictor.charts import Chart
 
-_STAGES = {"train heads": "heads", "train lstm_cnn": "network", "tune encoders": "tuning"}
+_STAGES = {
+    "tune on posters": "posters",
+    "train heads": "heads",
+    "train lstm_cnn": "network",
+    "tune encoders": "tuning",
+}
 _FIGURES = {
     "loss": ("Loss", "Mean binary cross-entropy of a genre: the lower, the better."),
     "macro_roc_auc": (

@@ -58,10 +58,13 @@ def command(
     artifact: Path,
     work: Path,
     progress: Path,
+    teacher: Path | None,
     halvings: int,
     name: str,
 ) -> list[str]:
-    """The command line of a training; ``halvings`` is how often its batches are to be halved."""
+    """The command line of a training; ``teacher`` is the artifact that it learns from, ``halvings`` how often its batches are to
+    be halved.
+    """
     options = {
         "network": asked.network,
         "inputs": asked.inputs,
@@ -69,7 +72,9 @@ def command(
         "loss": asked.loss,
         "seed": asked.seed,
         "epochs": asked.epochs,
+        "poster-epochs": asked.poster_epochs,
         "tune-epochs": asked.tune_epochs,
+        "teacher": teacher,
         "batch-size": _halved(asked.batch_size or _BATCH_SIZES[asked.network], halvings),
         "tune-batch-size": _halved(asked.tune_batch_size or _TUNE_BATCH_SIZE, halvings),
         "threads": asked.threads,

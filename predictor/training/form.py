@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
 from ml_core.labels import LABELS
 from predictor.splits import DEFAULT_SPLIT
+from predictor.training.runs import check_teacher, teachers
 from predictor.training.settings import (
     BOUNDS,
     CRITERIA,
@@ -17,6 +18,9 @@ from predictor.training.settings import (
     InvalidSettingsError,
     TrainingSettings,
 )
+
+# The newest: who teaches is hardly an old one.
+_MOST_TEACHERS = 20
 
 
 def _number(name: str, **options: Any) -> forms.IntegerField:
@@ -34,11 +38,24 @@ class TrainingForm(forms.Form):
     network = _choice(NETWORKS, initial="fusion")
     inputs = _choice(INPUTS, initial="both", label="Reads")
     epochs = _number("epochs", help_text="Passes over the films. Empty: 20.")
+    poster_epochs = _number(
+        "poster_epochs",
+        initial=0,
+        label="Epochs on posters",
+        help_text="The image encoder first, on posters alone: better on posters. Of our network alone.",
+    )
     tune_epochs = _number(
         "tune_epochs",
         initial=0,
         label="Epochs of tuning",
         help_text="The encoders, too: better, and an hour or more without a GPU. Of our network alone.",
+    )
+    teacher = forms.TypedChoiceField(
+        coerce=int,
+        empty_value=None,
+        required=False,
+        label="Learns from",
+        help_text="The labels alone, or half from what another version says of the films: labels are incomplete.",
     )
     seed = _number("seed", initial=0, help_text="The same seed on the same films gives the same model.")
     loss = _choice(LOSSES, initial="bce")
@@ -64,8 +81,19 @@ class TrainingForm(forms.Form):
     )
 
     #: What is shown at once; the rest is behind a fold.
-    MAIN = ("network", "inputs", "epochs", "tune_epochs", "seed")
+    MAIN = ("network", "inputs", "epochs", "poster_epochs", "tune_epochs", "teacher", "seed")
     FILMS = ("first_year", "last_year", "languages", "minimum_votes", "genres")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        versions = teachers().only("name", "sha256", "training")[:_MOST_TEACHERS]
+        cast(forms.TypedChoiceField, self.fields["teacher"]).choices = [
+            ("", "the labels alone"),
+            *(
+                (version.pk, f"{version}, split {version.training['settings']['split']}")
+                for version in versions
+            ),
+        ]
 
     def main_fields(self) -> list[forms.BoundField]:
         """What everybody chooses."""
@@ -88,6 +116,7 @@ class TrainingForm(forms.Form):
         given["languages"] = [code.strip() for code in cleaned["languages"].split(",") if code.strip()]
         try:
             self.cleaned_settings = TrainingSettings.parse(given)
+            check_teacher(self.cleaned_settings)
         except InvalidSettingsError as error:
             for name, messages in error.errors.items():
                 self.add_error(name, messages)

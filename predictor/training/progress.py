@@ -11,7 +11,12 @@ from typing import Any
 
 from predictor.training.estimate import PHASES
 
-_TRAINING_STAGES = {"train heads": "train", "train lstm_cnn": "train", "tune encoders": "tune"}
+_TRAINING_STAGES = {
+    "tune on posters": "posters",
+    "train heads": "train",
+    "train lstm_cnn": "train",
+    "tune encoders": "tune",
+}
 _PACE = ("films_per_second", "learning_rate", "memory_mb", "gpu_memory_mb")
 _CURVES = (
     "loss",
@@ -44,6 +49,7 @@ class ProgressReader:
         self._epochs = {(entry["stage"], entry["epoch"]): entry for entry in curves}
         self._expected = dict(expected)
         self._spent = dict.fromkeys(PHASES, 0.0) | dict(spent)
+        self._posters_over = False
         self._phase, self._since = "prepare", time.monotonic()
         self._begun_at: float | None = (
             None  # the share of the phase that was done when this process came to it
@@ -99,7 +105,11 @@ class ProgressReader:
         advanced = self._done - (self._begun_at or 0.0)
         here = elapsed / advanced * (1 - self._done) if advanced > 0 else max(0.0, expected - elapsed)
         later = PHASES[PHASES.index(self._phase) + 1 :]
-        return here + sum(self._expected.get(phase, 0.0) for phase in later)
+        return here + sum(
+            self._expected.get(phase, 0.0)
+            for phase in later
+            if not (phase == "posters" and self._posters_over)
+        )
 
     def _take(self, told: dict[str, Any]) -> None:
         stage = str(told.get("stage", ""))
@@ -111,6 +121,8 @@ class ProgressReader:
         phase = _TRAINING_STAGES.get(stage)
         if phase is None and stage in {"calibrate and judge", "done"}:
             phase = "finish"
+        if phase is None and self._phase == "posters":
+            phase = "prepare"  # encoding comes after them
         self._enter(phase or self._phase)
         self._place = {"stage": stage} | {
             name: told[name] for name in ("epoch", "epochs", "step", "steps", "done", "total") if name in told
@@ -134,6 +146,7 @@ class ProgressReader:
         if phase == self._phase:
             return
         self._spent = self.seconds()
+        self._posters_over = self._posters_over or self._phase == "posters"
         self._phase, self._since, self._begun_at, self._done = phase, time.monotonic(), None, 0.0
 
 

@@ -21,8 +21,8 @@ from kombu.exceptions import KombuError
 
 from ledger import broker
 from predictor import audit
-from predictor.models import Promotion, TrainingRun
-from predictor.training.settings import TrainingSettings
+from predictor.models import ModelVersion, ModelVersionQuerySet, Promotion, TrainingRun
+from predictor.training.settings import InvalidSettingsError, TrainingSettings
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +44,11 @@ def request_training(*, asked: TrainingSettings, by: User | None = None) -> tupl
     """Have a network trained; returns the run, and whether it is new: the same settings give the same run while it is open.
 
     Raises:
+        InvalidSettingsError: the teacher is no version that can teach it.
         TooManyWaitingError: MOST_WAITING wait already.
         ledger.broker.BrokerUnavailableError: no worker could be told.
     """
+    check_teacher(asked)
     broker.require_broker()
     digest = asked.sha256()
     with transaction.atomic():
@@ -63,6 +65,21 @@ def request_training(*, asked: TrainingSettings, by: User | None = None) -> tupl
         wake()
     log.info("training requested", run=run.pk, by=by.pk if by else None)
     return run, True
+
+
+def teachers() -> ModelVersionQuerySet:
+    """Versions that were trained here: of them it is known which split's test films they never saw."""
+    return ModelVersion.objects.filter(training__settings__split__isnull=False)
+
+
+def check_teacher(asked: TrainingSettings) -> None:
+    """Raises InvalidSettingsError where the teacher was not trained here on the same split: it may have seen test films."""
+    if asked.teacher is None:
+        return
+    if not teachers().filter(pk=asked.teacher, training__settings__split=asked.split).exists():
+        raise InvalidSettingsError(
+            {"teacher": [f"No version {asked.teacher} was trained here on the split {asked.split}."]}
+        )
 
 
 def request_scheduled() -> TrainingRun | None:

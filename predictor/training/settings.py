@@ -26,7 +26,9 @@ CRITERIA = {"f1": "F1", "mcc": "Matthews correlation"}
 # Bounds of the whole numbers: (least, most). What lies beyond is a slip of the finger, not a training.
 BOUNDS = {
     "epochs": (1, 200),
+    "poster_epochs": (0, 50),
     "tune_epochs": (0, 50),
+    "teacher": (1, 2**63 - 1),
     "seed": (0, 2**31 - 1),
     "batch_size": (1, 4096),
     "tune_batch_size": (1, 512),
@@ -37,7 +39,7 @@ BOUNDS = {
 }
 MOST_LANGUAGES = 50
 _CHOICES = {"network": NETWORKS, "inputs": INPUTS, "loss": LOSSES, "criterion": CRITERIA}
-_OPTIONAL = {"epochs", "batch_size", "tune_batch_size", "threads", "first_year", "last_year"}
+_OPTIONAL = {"epochs", "teacher", "batch_size", "tune_batch_size", "threads", "first_year", "last_year"}
 _SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 
@@ -55,14 +57,16 @@ class InvalidSettingsError(ValueError):
 class TrainingSettings:
     """The settings of a training. None leaves the choice to the network's recipe.
 
-    The last five narrow the films that it learns and validates on; it is judged on all test films of the split in any case,
+    ``teacher`` is the id of a model version that has a share in what is learned; None: there is none. The last five narrow the films that it learns and validates on; it is judged on all test films of the split in any case,
     so that versions stay comparable. ``languages`` are ISO 639-1 codes, ``genres`` TMDB ids of which a film has one.
     """
 
     network: str = "fusion"
     inputs: str = "both"
     epochs: int | None = None
+    poster_epochs: int = 0
     tune_epochs: int = 0
+    teacher: int | None = None
     seed: int = 0
     loss: str = "bce"
     criterion: str = "f1"
@@ -101,10 +105,15 @@ class TrainingSettings:
     def _check_together(self) -> None:
         errors: dict[str, list[str]] = {}
         if self.network != "fusion":
-            if self.tune_epochs:
-                errors["tune_epochs"] = ["The article's network has no encoders to tune."]
+            for name in ("poster_epochs", "tune_epochs"):
+                if getattr(self, name):
+                    errors[name] = ["The article's network has no encoders to tune."]
+            if self.teacher:
+                errors["teacher"] = ["The article's network learns from labels alone."]
             if self.loss != "bce":
                 errors["loss"] = ["The article's network is trained with binary cross-entropy."]
+        elif self.poster_epochs and self.inputs == "overview":
+            errors["poster_epochs"] = ["It is to read no posters."]
         if self.first_year and self.last_year and self.first_year > self.last_year:
             errors["last_year"] = ["It is before the first year."]
         if errors:

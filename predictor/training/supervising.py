@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -22,7 +23,7 @@ from ledger.tasks import stopping
 from ml_core.artifact import ArtifactDescription, ArtifactError
 from ml_core.labels import LABELS
 from ml_core.snapshot import Snapshot
-from predictor import registry
+from predictor import artifact_storage, registry
 from predictor.models import ModelVersion, TrainingRun
 from predictor.pruning import prune
 from predictor.training.child import Child, End, Ending, command, told
@@ -132,7 +133,8 @@ class _Supervisor:
 
     def _train(self) -> None:
         snapshot = self._snapshot()
-        units = units_of(self.settings, **{part: snapshot.counts[part] for part in ("train", "val", "test")})
+        counted = {name: snapshot.counts[name] for name in ("train", "val", "test", "posters")}
+        units = units_of(self.settings, **counted)
         reader = ProgressReader(
             self.folder.progress,
             expected=estimate(self.settings).phases,
@@ -149,6 +151,7 @@ class _Supervisor:
                     artifact=self.folder.artifact,
                     work=self.folder.work,
                     progress=self.folder.progress,
+                    teacher=self._teacher(),
                     halvings=self.run.halvings,
                     name=f"{self.settings.network}-{self.run.pk}",
                 ),
@@ -180,6 +183,15 @@ class _Supervisor:
             self._note(f"No film to learn from has the genre {', '.join(lacking)}: it will not be predicted.")
         self.claim.update(snapshot_sha256=snapshot.sha256, notes=self.notes)
         return snapshot
+
+    def _teacher(self) -> Path | None:
+        """The artifact of the version that it learns from, fetched where it is not on this machine."""
+        if self.settings.teacher is None:
+            return None
+        version = ModelVersion.objects.filter(pk=self.settings.teacher).defer("metrics").first()
+        if version is None:
+            raise ArtifactError(f"version {self.settings.teacher}, which was to teach, was deleted")
+        return artifact_storage.local(version)
 
     def _mind(self, child: Child, reader: ProgressReader, units: dict[str, int]) -> int:
         """Wait for the child, and look at what it tells and what is asked meanwhile; returns its exit status.

@@ -9,17 +9,19 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
+from django.urls import reverse
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.broker import BrokerUnavailableError
 from predictor import audit
-from predictor.models import SplitAssignment, TrainingRun
+from predictor.models import ModelVersion, SplitAssignment, TrainingRun
 from predictor.snapshots import count_films
 from predictor.training import runs as training
 from predictor.training.claims import Claim, ClaimLostError, claim_next, interrupt, release_lost
 from predictor.training.estimate import estimate
+from predictor.training.form import TrainingForm
 from predictor.training.settings import InvalidSettingsError, TrainingSettings
 from predictor.training.supervising import FEWEST_TRAIN, work
 from tests.predictor.trainable import ask, make_trainable_films
@@ -42,6 +44,10 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
         ({"first_year": 2000, "last_year": 1990}, "last_year"),
         ({"network": "lstm_cnn", "tune_epochs": 1}, "tune_epochs"),
         ({"network": "lstm_cnn", "loss": "balanced"}, "loss"),
+        ({"network": "lstm_cnn", "poster_epochs": 1}, "poster_epochs"),
+        ({"network": "lstm_cnn", "teacher": 1}, "teacher"),
+        ({"inputs": "overview", "poster_epochs": 1}, "poster_epochs"),
+        ({"teacher": 0}, "teacher"),
         ({"epoch": 3}, "epoch"),
     ],
 )
@@ -66,6 +72,36 @@ def test_settings_survive_being_kept(given_):
     asked = TrainingSettings.parse(given_)
     assert TrainingSettings.parse(asked.as_json()) == asked
     assert TrainingSettings.parse(asked.as_json()).sha256() == asked.sha256()
+
+
+def make_version(split: str = "", **more) -> ModelVersion:
+    """A version that was trained here on that split, or registered from a file."""
+    given = {"name": "fusion-1", "network": "fusion", "sha256": more.pop("sha256", "a" * 64), "size": 1}
+    training_ = {"settings": {"split": split}} if split else {}
+    return ModelVersion.objects.create(**given, folder="a", label_ids=[18], training=training_, **more)
+
+
+def test_who_teaches_was_trained_here_on_the_same_split(admin_client):
+    ours, other, foreign = (
+        make_version(split, sha256=letter * 64)
+        for split, letter in (("default", "a"), ("new", "b"), ("", "c"))
+    )
+    for version in (other, foreign):
+        with pytest.raises(
+            InvalidSettingsError, match=rf"No version {version.pk} was trained here on the split"
+        ):
+            training.request_training(asked=TrainingSettings(teacher=version.pk))
+    run, _ = training.request_training(asked=TrainingSettings(teacher=ours.pk))
+    assert run.request["teacher"] == ours.pk
+    form = TrainingForm()
+    assert [value for value, _ in form.fields["teacher"].choices] == ["", other.pk, ours.pk]
+    asked = {"network": "fusion", "inputs": "both", "loss": "bce", "criterion": "f1", "split": "default"}
+    wrong = admin_client.post(reverse("trainings"), asked | {"teacher": str(other.pk)})
+    assert wrong.status_code == 400
+    assert f"No version {other.pk} was trained here" in wrong.content.decode()
+    right = admin_client.post(reverse("trainings"), asked | {"teacher": str(ours.pk), "seed": "5"})
+    assert right.status_code == 302
+    assert TrainingRun.objects.get(request__seed=5).request["teacher"] == ours.pk
 
 
 def test_the_same_request_sent_twice_returns_the_same_run_while_it_is_open(admin_user):
@@ -234,6 +270,10 @@ def test_an_estimate_says_where_its_figures_are_from():
     tuned = estimate(TrainingSettings(tune_epochs=4))
     assert tuned.seconds > first.seconds
     assert tuned.memory_megabytes > first.memory_megabytes
+    by_posters = estimate(TrainingSettings(poster_epochs=2))
+    # Every third film has a poster: 8 of 24.
+    assert by_posters.phases["posters"] == pytest.approx(2 * 8 * 0.02)
+    assert "posters" not in first.phases
     done = TrainingRun.objects.create(
         state="done",
         device="H100",

@@ -69,6 +69,23 @@ def test_a_training_goes_from_the_request_to_a_candidate(start_worker, eventuall
     eventually(lambda: not list(Path(settings.TRAINING_ROOT).glob("*/*")))
 
 
+def test_a_training_on_posters_first_that_learns_from_a_version_before(start_worker, eventually):
+    first = ask()
+    start_worker("train")
+    eventually(became(first, "done", "failed"), seconds=LONG)
+    run = ask(poster_epochs=2, tune_epochs=1, teacher=first.version_id)
+    eventually(became(run, "done", "failed"), seconds=LONG)
+    assert (run.state, run.reason) == ("done", ""), run.log
+    stages = ["tune on posters"] * 2 + ["train heads"] * 2 + ["tune encoders"]
+    assert [entry["stage"] for entry in run.curves] == stages
+    config = ArtifactDescription.read(registry.artifact_folder(run.version)).config
+    assert config["teacher"] == {"name": first.version.name, "sha256": first.version.sha256}
+    assert config["encoders"]["image"]["tuned"]
+    assert config["encoders"]["sentence"]["tuned"]
+    assert run.progress["seconds"]["posters"] > 0
+    assert run.progress["units"]["posters"] == 16
+
+
 def test_the_whole_cycle_trained_promoted_predicted_anew_and_rolled_back(
     start_worker, eventually, champion, admin_user
 ):

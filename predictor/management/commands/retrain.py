@@ -36,7 +36,11 @@ class Command(BaseCommand):
         parser.add_argument("--network", choices=NETWORKS, help="by default ours")
         parser.add_argument("--inputs", choices=INPUTS, help="what it is shown")
         parser.add_argument("--epochs", type=int, help="of the network itself")
+        parser.add_argument(
+            "--poster-epochs", type=int, help="of the image encoder, on posters alone (fusion)"
+        )
         parser.add_argument("--tune-epochs", type=int, help="of the encoders, end to end (fusion)")
+        parser.add_argument("--teacher", type=int, help="id of a version that has a share in what is learned")
         parser.add_argument("--seed", type=int)
         parser.add_argument("--loss", choices=LOSSES)
         parser.add_argument("--criterion", choices=CRITERIA, help="what thresholds are chosen for")
