@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 from ml_core.calibration import fit_calibration
 from ml_core.evaluation import macro_roc_auc, mean_average_precision
 from ml_core.features import FeatureSource, FilmFeatures, state_sha256
+from ml_core.fit_config import FitConfig
 from ml_core.heads import fusion_logits, new_fusion
 from ml_core.labels import LABEL_IDS
 from ml_core.networks.encoders import SentenceEncoder
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.fusion import Films, heads_config
-from ml_core.training import FitConfig, Progress, Rows, TrainingError, fit
+from ml_core.training import Progress, Rows, TrainingError, fit
 
 PROBABILITIES_FILE, DESCRIPTION_FILE = "out_of_fold.parquet", "crossfit.json"
 FOLDS = 5

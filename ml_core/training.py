@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,12 +22,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ml_core import ranks, stopping
-from ml_core.checkpoints import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from ml_core.checkpoints import load_checkpoint, save_checkpoint
 from ml_core.devices import autocast
 from ml_core.epoch_figures import epoch_figures, spread
+from ml_core.fit_config import FitConfig
 from ml_core.labels import LABELS
-from ml_core.losses import Loss, LossName, loss_function
+from ml_core.losses import Loss, loss_function
 from ml_core.telemetry import Meter
+from ml_core.training_state import TrainingState
 
 # Films of the train part that are judged after each epoch beside all of the validation part, for the two to be compared.
 _TRAIN_FILMS_JUDGED = 2000
@@ -38,46 +40,6 @@ Progress = Callable[[dict[str, Any]], None]
 
 class TrainingError(RuntimeError):
     """A training that cannot go on. The message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitConfig:
-    """How a module is trained.
-
-    ``average`` is the decay of an exponential moving average of the weights, which is then what is evaluated and kept
-    (0 switches it off). ``warmup`` is the share of all steps over which the learning rate rises. Gradients are clipped
-    to the norm ``clip``. ``mixup`` is the Beta of mixup (Zhang et al. 2018; 0 switches it off), for modules whose inputs are
-    numbers, a row a film. With a ``patience`` above 0 a training ends after so many epochs without a better one. A checkpoint
-    is written at each epoch's end and every ``checkpoint_seconds`` between.
-    """
-
-    epochs: int
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    decoupled_decay: bool = True
-    clip: float = 5.0
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup: float = 0.0
-    average: float = 0.0
-    loss: LossName = "bce"
-    mixup: float = 0.0
-    patience: int = 0
-    seed: int = 0
-    checkpoint_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or self.learning_rate <= 0:
-            raise ValueError("epochs and batch size must be at least 1 and the learning rate above 0")
-
-    def rate(self, step: int, steps: int) -> float:
-        """The learning rate at a step of so many."""
-        warm = int(self.warmup * steps)
-        if step < warm:
-            return self.learning_rate * (step + 1) / warm
-        if self.schedule == "constant":
-            return self.learning_rate
-        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
 class BatchSource(Protocol):
@@ -162,7 +124,7 @@ def fit(
     module.to(device)
     optimizer = _optimizer(module, config, rate_of)
     loss_of = loss_function(config.loss, torch.from_numpy(labels[train].mean(axis=0)))
-    run = _Run(module, optimizer, config, fingerprint=_fingerprint(module, config, train, val))
+    run = TrainingState(module, optimizer, config, fingerprint=_fingerprint(module, config, train, val))
     if checkpoint is not None:
         run.resume(load_checkpoint(checkpoint), device, checkpoint)
         ranks.wait_for_all()  # before the leader writes what another has yet to read
@@ -211,106 +173,6 @@ def fit(
     best = {name: tensor.to("cpu") for name, tensor in run.best.items()}
     module.load_state_dict(best, strict=False)
     return FitResult(best, run.best_epoch, run.best_score, run.history)
-
-
-class _Run:
-    """What changes while a training runs, and goes into its checkpoint."""
-
-    def __init__(
-        self, module: nn.Module, optimizer: torch.optim.Optimizer, config: FitConfig, fingerprint: str
-    ) -> None:
-        self.module, self.optimizer, self.config, self.fingerprint = module, optimizer, config, fingerprint
-        self.epoch = self.step = self.films = self.steps = 0
-        self.batch_size = config.batch_size
-        self.loss_sum = 0.0
-        self.best_score, self.best_epoch = -1.0, -1
-        self.history: list[dict[str, float]] = []
-        self.best: dict[str, Tensor] = {}
-        parameters = dict(module.named_parameters())
-        # Running statistics of batch norms, which ranks come to by their own shares of a batch.
-        self.statistics = [
-            tensor
-            for name, tensor in module.state_dict().items()
-            if name not in parameters and tensor.is_floating_point()
-        ]
-        self.average = (
-            {name: tensor.clone() for name, tensor in self._trained().items()} if config.average else {}
-        )
-
-    def _trained(self) -> dict[str, Tensor]:
-        """The tensors that training changes: trainable parameters and, where there are any, running statistics."""
-        frozen = {name for name, parameter in self.module.named_parameters() if not parameter.requires_grad}
-        return {
-            name: tensor.detach() for name, tensor in self.module.state_dict().items() if name not in frozen
-        }
-
-    def count(self, loss: float, films: int) -> None:
-        """Book a step that was taken."""
-        self.step += 1
-        self.steps += 1
-        self.films += films
-        self.loss_sum += loss * films
-        # The first steps are averaged over less, or the random start would weigh in for hundreds of steps. Running statistics
-        # are averaged as the weights are: those of the last step alone would be of other weights than the averaged ones.
-        decay = min(self.config.average, self.steps / (self.steps + 10))
-        for name, tensor in self._trained().items() if self.average else ():
-            if tensor.is_floating_point():
-                self.average[name].lerp_(tensor, 1.0 - decay)
-            else:
-                self.average[name].copy_(tensor)
-
-    def out_of_patience(self) -> bool:
-        """Whether the best epoch lies further back than the configuration has patience for."""
-        return 0 < self.config.patience < self.epoch - self.best_epoch
-
-    def finish_epoch(self, judge: Callable[[], dict[str, float]]) -> dict[str, float]:
-        """Evaluate (the averaged weights, where there are such), keep the best, and start the next epoch."""
-        live = {name: tensor.clone() for name, tensor in self._trained().items()}
-        if self.average:
-            self.module.load_state_dict(self.average, strict=False)
-        figures = {"loss": self.loss_sum / max(1, self.films), **judge()}
-        if figures["val_macro_roc_auc"] > self.best_score:
-            self.best_score, self.best_epoch = figures["val_macro_roc_auc"], self.epoch
-            self.best = {name: tensor.clone() for name, tensor in self._trained().items()}
-        self.module.load_state_dict(live, strict=False)
-        self.history.append(figures)
-        self.epoch, self.step, self.films, self.loss_sum = self.epoch + 1, 0, 0, 0.0
-        return figures
-
-    def checkpoint(self) -> Checkpoint:
-        """The state as it stands."""
-        counters = {
-            "fingerprint": self.fingerprint,
-            "epoch": self.epoch,
-            "step": self.step,
-            "batch_size": self.batch_size,
-            "steps": self.steps,
-            "films": self.films,
-            "loss_sum": self.loss_sum,
-            "best_score": self.best_score,
-            "best_epoch": self.best_epoch,
-            "history": self.history,
-        }
-        tensors = {"model": self._trained(), "average": self.average, "best": self.best}
-        return Checkpoint(tensors, self.optimizer.state_dict(), counters)
-
-    def resume(self, checkpoint: Checkpoint | None, device: torch.device, path: Path) -> None:
-        """Take over a checkpoint's state."""
-        if checkpoint is None:
-            return
-        counters = dict(checkpoint.counters)
-        if counters.pop("fingerprint") != self.fingerprint:
-            raise CheckpointError(
-                f"{path} is the checkpoint of a training with other films or settings; delete it"
-            )
-        # After running out of memory it goes on with smaller batches: past the films of this epoch that it has seen.
-        counters["step"] = counters["step"] * counters.pop("batch_size") // self.batch_size
-        for name, value in counters.items():
-            setattr(self, name, value)
-        self.module.load_state_dict(checkpoint.tensors["model"], strict=False)
-        self.optimizer.load_state_dict(checkpoint.optimizer)
-        self.average = {k: v.to(device) for k, v in checkpoint.tensors.get("average", {}).items()}
-        self.best = {k: v.to(device) for k, v in checkpoint.tensors.get("best", {}).items()}
 
 
 def _optimizer(
@@ -381,7 +243,7 @@ def _fingerprint(module: nn.Module, config: FitConfig, train: Rows, val: Rows) -
     return json.dumps([settings, shapes, rows], sort_keys=True)
 
 
-def _save(path: Path | None, run: _Run) -> float:
+def _save(path: Path | None, run: TrainingState) -> float:
     """Write the checkpoint, if there is to be one and this is the rank that writes; returns when, by the monotonic clock."""
     if path is not None and ranks.rank() == 0:
         save_checkpoint(path, run.checkpoint())
@@ -429,7 +291,9 @@ def _judge(
     return figures
 
 
-def _tell(progress: Progress | None, stage: str, run: _Run, figures: dict[str, float], **place: int) -> None:
+def _tell(
+    progress: Progress | None, stage: str, run: TrainingState, figures: dict[str, float], **place: int
+) -> None:
     """One line of progress: ``epoch`` counts finished ones, ``step`` those of the epoch under way."""
     if progress is not None and ranks.rank() == 0:
         rounded = {name: round(value, 6) for name, value in figures.items()}

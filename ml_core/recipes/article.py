@@ -17,6 +17,7 @@ from torch import Tensor
 from ml_core import ranks
 from ml_core.devices import choose_device
 from ml_core.features import state_sha256
+from ml_core.fit_config import FitConfig
 from ml_core.inputs import InputSet
 from ml_core.networks.lstm_cnn import (
     POSTER_HEIGHT,
@@ -33,7 +34,7 @@ from ml_core.recipes.finishing import finish, half
 from ml_core.recipes.running import tell_unusable_posters
 from ml_core.snapshot import Snapshot
 from ml_core.text import Vocabulary, clean, pad, require_corpora
-from ml_core.training import FitConfig, Rows, fit, predict_logits, shuffled
+from ml_core.training import Rows, fit, predict_logits, shuffled
 from ml_core.word_vectors import embedding_matrix, read_word_vectors, train_word_vectors
 
 # 99.9 % of the cleaned overviews are shorter; the article padded to 868 because it counted characters.

@@ -19,6 +19,7 @@ from ml_core.artifact import ArtifactDescription
 from ml_core.devices import choose_device
 from ml_core.features import FeatureSource, FilmFeatures, film_features, state_sha256
 from ml_core.film_texts import FilmTexts
+from ml_core.fit_config import FitConfig
 from ml_core.heads import fusion_logits, new_fusion
 from ml_core.inputs import Input, InputSet
 from ml_core.networks.encoders import ImageEncoder, SentenceEncoder
@@ -31,7 +32,7 @@ from ml_core.recipes.running import tell_unusable_posters
 from ml_core.scorers import load_tuned
 from ml_core.snapshot import Part, Snapshot
 from ml_core.teacher import softened_labels
-from ml_core.training import FitConfig, FitResult, Rows, fit
+from ml_core.training import FitResult, Rows, fit
 from ml_core.tuning import FilmNetwork, FilmSource, learning_rate_share
 
 # Height and width of a poster for the image encoder: TMDB's are 2:3, and both sides must be divisible by 32.

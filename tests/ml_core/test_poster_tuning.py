@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from ml_core.__main__ import main
 from ml_core.artifact import ArtifactDescription
 from ml_core.calibration import calibration_from_json
+from ml_core.fit_config import FitConfig
 from ml_core.networks.encoders import ImageEncoder
 from ml_core.networks.fusion import FusionConfig, FusionNetwork
 from ml_core.poster_tuning import PosterNetwork, PosterSource, learning_rate_share
@@ -20,7 +21,7 @@ from ml_core.posters import DecodedPosters, decode_all
 from ml_core.predictor import FilmInput, Predictor
 from ml_core.recipes.fusion import POSTER_SIZE
 from ml_core.snapshot import Snapshot
-from ml_core.training import FitConfig, FitResult, fit
+from ml_core.training import FitResult, fit
 
 from .test_tuning import InterruptionError
 

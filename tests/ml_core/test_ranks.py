@@ -25,7 +25,8 @@ import numpy as np
 from safetensors.torch import save_file
 from torch import nn
 from ml_core import devices, ranks
-from ml_core.training import FitConfig, fit, shuffled
+from ml_core.fit_config import FitConfig
+from ml_core.training import fit, shuffled
 
 devices._cpu_multiplies_bf16 = lambda: False  # halves of a batch round otherwise than the whole
 

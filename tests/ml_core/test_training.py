@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from ml_core import stopping
 from ml_core.checkpoints import CheckpointError, load_checkpoint
+from ml_core.fit_config import FitConfig
 from ml_core.labels import LABELS
-from ml_core.training import FitConfig, FitResult, Progress, Rows, TrainingError, _mixed, fit, shuffled
+from ml_core.training import FitResult, Progress, Rows, TrainingError, _mixed, fit, shuffled
 
 DEVICE = torch.device("cpu")
 FILMS = 200
