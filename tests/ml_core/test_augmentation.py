@@ -44,3 +44,14 @@ def test_a_plain_poster_keeps_its_colour_within_bounds() -> None:
     assert changed.std(dim=(2, 3)).max() < 0.5
     assert changed.mean(dim=(1, 2, 3)).min() > 128 * 0.8 - 10
     assert changed.mean(dim=(1, 2, 3)).max() < 128 * 1.2 + 10
+
+
+def test_a_shrunk_poster_shows_the_same_in_fewer_pixels() -> None:
+    ramp = torch.arange(240, dtype=torch.float32).to(torch.uint8).expand(8, 3, 120, 240)
+    whole, small = (
+        augment_posters(ramp, torch.Generator().manual_seed(0), shrink=shrink) for shrink in (1.0, 0.5)
+    )
+    assert whole.shape == (8, 3, 120, 240)
+    assert small.shape == (8, 3, 60, 120)
+    between = (whole[:, :, ::2, ::2] + whole[:, :, 1::2, 1::2]) / 2
+    assert (small - between).abs().mean() < 2

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ml_core import stopping
@@ -55,6 +56,7 @@ def train(
     checkpoint: Path | None = None,
     *,
     progress: Progress | None = None,
+    targets: NDArray[np.float32] | None = None,
     **changes: object,
 ) -> FitResult:
     torch.manual_seed(0)
@@ -75,6 +77,7 @@ def train(
         val=VAL,
         config=config,
         device=DEVICE,
+        targets=targets,
         checkpoint=checkpoint,
         progress=progress,
     )
@@ -82,6 +85,21 @@ def train(
 
 def same(one: FitResult, other: FitResult) -> bool:
     return one.epochs == other.epochs and all(torch.equal(one.state[k], other.state[k]) for k in one.state)
+
+
+def test_it_learns_its_targets_and_is_judged_by_the_labels() -> None:
+    source = NumbersSource()
+    labelled = train(source)
+    assert same(train(source, targets=source.labels), labelled)
+    # Who learns the opposite is wrong on films that are labelled as they are.
+    opposite = train(source, targets=1 - source.labels)
+    assert opposite.epochs[-1]["loss"] < opposite.epochs[0]["loss"]
+    assert opposite.epochs[-1]["val_macro_roc_auc"] < 0.1
+    assert opposite.epochs[-1]["val_loss"] > labelled.epochs[-1]["val_loss"]
+    # Between yes and no, it comes to say neither.
+    halved = train(source, targets=(1 + source.labels) / 3)
+    assert labelled.epochs[-1]["loss"] < halved.epochs[-1]["loss"]
+    assert halved.epochs[-1]["val_macro_roc_auc"] > 0.9
 
 
 def test_it_learns_and_the_best_epoch_is_kept() -> None:

@@ -37,11 +37,11 @@ def films(
     return snapshot, FilmTexts.of(snapshot), decode_all(snapshot, SIZE, tmp_path_factory.mktemp("posters"))
 
 
-def new_network() -> FilmNetwork:
+def new_network(*, tune_image: bool = True) -> FilmNetwork:
     torch.manual_seed(0)
     image = ImageEncoder()
     fusion = FusionNetwork(FusionConfig(poster_width=image.width, hidden=16, dropout=0.0))
-    return FilmNetwork(SentenceEncoder.pretrained(dropout=0.0), image, fusion)
+    return FilmNetwork(SentenceEncoder.pretrained(dropout=0.0), image, fusion, tune_image=tune_image)
 
 
 def test_in_training_a_film_is_answered_from_all_from_its_text_and_from_its_poster(films) -> None:
@@ -122,6 +122,20 @@ def test_lower_layers_learn_more_slowly_and_embeddings_not_at_all() -> None:
     assert shares == sorted(shares)
     image = "image.network._conv_head.weight"
     assert shares[-1] < learning_rate_share(image) < learning_rate_share("fusion.gate.bias")
+
+
+def test_an_image_encoder_that_stays_as_it_is_leaves_no_block_out_and_is_not_trained() -> None:
+    network = new_network(tune_image=False)
+    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert not any(name.startswith("image.") for name in trained)
+    assert {name.partition(".")[0] for name in trained} == {"sentence", "fusion"}
+    pixels = torch.randint(0, 256, (2, 3, *SIZE), generator=torch.Generator().manual_seed(0))
+    everyone = torch.ones(2, dtype=torch.bool)
+    with torch.no_grad():
+        said = network.train()._encode(pixels, everyone)
+        assert torch.equal(said, network._encode(pixels, everyone))
+        tuned_one = new_network().train()
+        assert not torch.equal(tuned_one._encode(pixels, everyone), tuned_one._encode(pixels, everyone))
 
 
 class InterruptionError(Exception):
