@@ -154,6 +154,8 @@ def _settings(run: TrainingRun) -> list[tuple[str, Any]]:
     named = run.request | {
         "genres": [_GENRES.get(genre, str(genre)) for genre in run.request.get("genres", [])]
     }
+    if run.request.get("teacher"):
+        named["teacher"] = f"half from version {run.request['teacher']}"
     labels = {field.name: str(field.label) for field in TrainingForm()}
     return [
         (label, ", ".join(named[name]) if isinstance(named[name], list) else named[name])
