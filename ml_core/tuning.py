@@ -37,7 +37,7 @@ class FilmNetwork(nn.Module):
     """Tokens and pixels to logits: both encoders and the fusion, to be trained from end to end.
 
     Without ``tune_image`` the image encoder stays as it is: one that was tuned on posters before has little to learn here, and
-    a step takes a third of the time.
+    training it again is the larger part of a step.
     """
 
     def __init__(
