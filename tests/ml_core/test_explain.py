@@ -39,7 +39,7 @@ def log_odds(probabilities: object) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def shipped() -> Predictor:
-    return Predictor.load(PROJECT / "models" / "genresite-v1", device="cpu")
+    return Predictor.load(PROJECT / "models" / "genresite-v2", device="cpu")
 
 
 def starter_films() -> list[FilmInput]:
