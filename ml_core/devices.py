@@ -34,7 +34,7 @@ def _cpu_multiplies_bf16() -> bool:
     pairs = {kind: (torch.zeros(512, 384, dtype=kind), torch.zeros(1536, 384, dtype=kind)) for kind in kinds}
     seconds = dict.fromkeys(kinds, float("inf"))
     for _ in range(8):
-        # By turns: what else the machine does then weighs on both, and no process finds otherwise than the one beside it.
+        # By turns: what else the machine does then weighs on both.
         for kind, (states, weight) in pairs.items():
             start = time.perf_counter()
             torch.nn.functional.linear(states, weight)

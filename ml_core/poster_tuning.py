@@ -25,7 +25,7 @@ _DROPOUT = 0.3
 # Of the side. More is cut off than where a poster is seen beside its text: here it is seen more often.
 _SMALLEST_CROP = 0.65
 # Posters are a seventh smaller here than where they are read. What random crops show appears enlarged, by about as much
-# (Touvron et al. 2019), and a step takes less time by a third.
+# (Touvron et al. 2019), and a step is faster.
 SHRINK = 6 / 7
 # Share of the learning rate: the linear layer starts from nothing, the encoder does not.
 _IMAGE_RATE = 0.2
@@ -36,8 +36,8 @@ _ON_CPU = 16
 class PosterNetwork(nn.Module):
     """Pixels to logits: an image encoder, its batch norms in place, and one linear layer, to be trained together.
 
-    The encoder's first blocks stay as they are: edges and colours are those of ImageNet's photographs, and half of a training
-    step would go into them.
+    The encoder's first blocks stay as they are: edges and colours are those of ImageNet's photographs, and their states, the largest,
+    make a step slow (`benchmarks.encoder_speed`).
     """
 
     def __init__(self, image: ImageEncoder, frequencies: Tensor) -> None:

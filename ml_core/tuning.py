@@ -36,8 +36,8 @@ _ON_CPU = 16
 class FilmNetwork(nn.Module):
     """Tokens and pixels to logits: both encoders and the fusion, to be trained from end to end.
 
-    Without ``tune_image`` the image encoder stays as it is: one that was tuned on posters before has little to learn here, and
-    training it again is the larger part of a step.
+    Without ``tune_image`` the image encoder stays as it is, as one does that was tuned on posters before: only reading them is
+    much less work than training on them.
     """
 
     def __init__(

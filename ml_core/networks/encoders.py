@@ -320,13 +320,11 @@ class ImageEncoder(nn.Module):
         return self.upper(self.lower(pixels))
 
     def _blocks(self, states: Tensor, numbers: range) -> Tensor:
-        blocks, rate = (
-            cast(Any, self.network)._blocks,
-            cast(Any, self.network)._global_params.drop_connect_rate,
-        )
+        network = cast(Any, self.network)
         for number in numbers:
             # In training the deeper blocks are left out more often.
-            states = blocks[number](states, drop_connect_rate=rate * number / len(blocks))
+            rate = network._global_params.drop_connect_rate * number / len(network._blocks)
+            states = network._blocks[number](states, drop_connect_rate=rate)
         return states
 
 

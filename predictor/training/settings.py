@@ -57,7 +57,9 @@ class InvalidSettingsError(ValueError):
 class TrainingSettings:
     """The settings of a training. None leaves the choice to the network's recipe.
 
-    ``teacher`` is the id of a model version that has a share in what is learned; None: there is none. The last five narrow the films that it learns and validates on; it is judged on all test films of the split in any case,
+    ``teacher`` is the id of a model version that has a share in what is learned; None: there is none.
+
+    The last five narrow the films that it learns and validates on; it is judged on all test films of the split in any case,
     so that versions stay comparable. ``languages`` are ISO 639-1 codes, ``genres`` TMDB ids of which a film has one.
     """
 
