@@ -1,0 +1,138 @@
+"""What is written on a poster: lines of text are found and read, the largest of them kept, which are the title most of the time.
+
+Detector and recogniser are PaddleOCR's PP-OCRv4 (Li et al. 2022, "PP-OCRv3", and its successor), run by RapidOCR on the CPU out of
+its package. They read a poster in a fifth of a second of one core, ten times as long as an image encoder, so a poster is read
+only where a film comes with nothing else: beside a title there is little to gain from reading it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_core.posters import Pixels, PosterError, decode_poster
+
+_PACKAGE = "rapidocr-onnxruntime"
+# Height and width at which a poster is read: twice those of TMDB's small posters, multiples of 32 as the detector wants them.
+_SIZE = (416, 288)
+# Of the lines found the highest are read, and only those that come near the height of the first: a title is written large,
+# what else there is (names, reviews, dates) small.
+_MOST_LINES, _SMALLEST_LINE = 5, 0.4
+# Less sure readings are mostly ornaments taken for letters.
+_LEAST_SURE = 0.8
+# Letters in a row that may be several words: the recogniser reads Chinese, too, and often leaves the spaces out.
+_MAY_BE_SEVERAL = re.compile(r"[A-Za-z']{6,}")
+
+
+class PosterReader:
+    """Reads posters, in any thread; with a ``cache`` file also across processes that come one after the other.
+
+    Loading takes half a second and happens with the first poster.
+    """
+
+    def __init__(self, cache: Path | None = None) -> None:
+        self._engines = threading.local()
+        self._cache = cache
+        self._known: dict[str, str] = _known(cache)
+
+    def read(self, poster: bytes) -> str:
+        """The text on a poster in reading order, '' where there is none or the image cannot be used."""
+        key = hashlib.sha256(poster).hexdigest()
+        text = self._known.get(key)
+        if text is None:
+            try:
+                text = self._read(decode_poster(poster, _SIZE))
+            except PosterError:
+                text = ""
+            if self._cache is not None:
+                self._known[key] = text
+        return text
+
+    def read_all(self, posters: Iterable[bytes | None]) -> Iterator[str]:
+        """The texts of many, in their order, read on all cores; '' for ``None``. What was read is kept at the end."""
+        with ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="read") as pool:
+            yield from pool.map(lambda poster: self.read(poster) if poster else "", posters)
+        self.keep()
+
+    def keep(self) -> None:
+        """Write what was read to the cache file."""
+        if self._cache is not None:
+            aside = self._cache.with_name(f".{self._cache.name}.{os.getpid()}")
+            aside.write_text(json.dumps({"reader": identity(), "texts": self._known}))
+            aside.replace(self._cache)
+
+    def _read(self, pixels: Pixels) -> str:
+        if not hasattr(self._engines, "engine"):
+            self._engines.engine = _engine()
+        engine: Any = self._engines.engine
+        image = np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0))
+        found, _ = engine.text_det(image)
+        boxes = _largest(np.asarray([] if found is None else found, dtype=np.float32).reshape(-1, 4, 2))
+        if not len(boxes):
+            return ""
+        boxes = np.array(engine.sorted_boxes(boxes))
+        lines, _ = engine.text_rec(engine.get_crop_img_list(image, boxes))
+        return " ".join(spaced(str(text)) for text, sure, *_ in lines if float(sure) >= _LEAST_SURE and len(text) > 1)
+
+
+def identity() -> dict[str, str]:
+    """Package and version of what reads."""
+    return {"package": _PACKAGE, "version": importlib.metadata.version(_PACKAGE)}
+
+
+def spaced(line: str) -> str:
+    """A line with the spaces put back between English words that were read as one: MIAMIVICE to MIAMI VICE.
+
+    Only stretches of six letters and more are looked at. They are parted where Norvig's word frequencies say it is likeliest, so
+    a rare word may come apart.
+    """
+    import wordninja
+
+    return _MAY_BE_SEVERAL.sub(lambda match: " ".join(wordninja.split(match[0])), line)
+
+
+def _largest(boxes: NDArray[Any]) -> NDArray[Any]:
+    """Of boxes ``(n, 4, 2)``, corners from the top left clockwise, those that are to be read."""
+    heights = np.linalg.norm(boxes[:, 0] - boxes[:, 3], axis=1)
+    order = np.argsort(-heights, kind="stable")[:_MOST_LINES]
+    return boxes[order[heights[order] >= _SMALLEST_LINE * heights.max(initial=0)]]
+
+
+@lru_cache(maxsize=1)
+def _one_thread() -> dict[str, Any]:
+    """Settings of an engine: each of our threads has its own and is to keep to its core."""
+    return {
+        "intra_op_num_threads": 1,
+        "inter_op_num_threads": 1,
+        "det_limit_type": "min",
+        "det_limit_side_len": _SIZE[1],
+    }
+
+
+def _engine() -> Any:
+    # Imported where it is first needed: it loads OpenCV and ONNX Runtime.
+    from rapidocr_onnxruntime import RapidOCR
+
+    return RapidOCR(**_one_thread())
+
+
+def _known(cache: Path | None) -> dict[str, str]:
+    """What an earlier reader of the same version has read."""
+    try:
+        kept = json.loads(cache.read_text()) if cache is not None else {}
+    except (OSError, ValueError):
+        return {}
+    texts = kept.get("texts") if kept.get("reader") == identity() else None
+    return dict(texts) if isinstance(texts, dict) else {}
