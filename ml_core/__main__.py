@@ -125,6 +125,14 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--teacher", type=Path, help="an artifact; its probabilities have a share in what is learned (fusion)"
     )
+    parser.add_argument(
+        "--start", type=Path, help="an artifact of ours to go on from, with its encoders and fusion (fusion)"
+    )
+    parser.add_argument(
+        "--read-posters",
+        action="store_true",
+        help="learn in the end to use what is written on posters that come with nothing else (fusion)",
+    )
     parser.add_argument("--batch-size", type=_positive)
     parser.add_argument("--tune-batch-size", type=_positive, help="films at a time while encoders are tuned")
     parser.add_argument(
@@ -239,6 +247,8 @@ def _train(options: argparse.Namespace) -> None:
             poster_epochs=options.poster_epochs,
             tune_epochs=options.tune_epochs,
             teacher=options.teacher,
+            start=options.start,
+            read_posters=options.read_posters,
             batch_size=options.batch_size,
             tune_batch_size=options.tune_batch_size,
             seed=options.seed,
@@ -262,6 +272,8 @@ def _refuse_ours(options: argparse.Namespace) -> None:
         "--poster-epochs": options.poster_epochs,
         "--tune-epochs": options.tune_epochs,
         "--teacher": options.teacher,
+        "--start": options.start,
+        "--read-posters": options.read_posters,
         "--loss": options.loss != "bce",
     }
     for option, value in asked.items():
@@ -393,6 +405,7 @@ def _predict(options: argparse.Namespace) -> None:
             "genres": rows,
             "inputs_used": list(result.inputs_used[0]),
             "poster_error": result.poster_errors[0],
+            "poster_text": result.poster_texts[0],
             "model": predictor.description.name,
         }
         print(json.dumps(answer, indent=1))
@@ -400,6 +413,8 @@ def _predict(options: argparse.Namespace) -> None:
     if result.poster_errors[0]:
         print(f"The poster was not used: {result.poster_errors[0]}")
     print(f"Inputs used: {', '.join(result.inputs_used[0]) or 'none'}")
+    if result.poster_texts[0]:
+        print(f"Read on the poster: {result.poster_texts[0]}")
     for row in sorted(rows, key=lambda row: -row["probability"]):
         print(
             f"{'*' if row['predicted'] else ' '} {row['name']:<16} {row['probability']:.3f}  ({row['threshold']:.3f})"

@@ -91,7 +91,13 @@ class Explanation:
 def explain(predictor: Predictor, film: FilmInput) -> Explanation:
     """Explain a prediction of one film, whatever it has; what is missing or broken explains nothing."""
     prediction = predictor.predict([film])
-    film_scorer = _FilmScorer(predictor, film, usable_poster="poster" in prediction.inputs_used[0])
+    film_scorer = _FilmScorer(
+        predictor,
+        film,
+        usable_poster="poster" in prediction.inputs_used[0],
+        bare=predictor.scorer.reads_poster_text and prediction.inputs_used[0] == ("poster",),
+        poster_text=prediction.poster_texts[0],
+    )
     prior, texts, poster, both = film_scorer.by_inputs()
     from_texts = ((texts - prior) + (both - poster)) / 2
     return Explanation(
@@ -107,7 +113,9 @@ def explain(predictor: Predictor, film: FilmInput) -> Explanation:
 class _FilmScorer:
     """Scores variants of one film whose texts or poster are each encoded only where they differ."""
 
-    def __init__(self, predictor: Predictor, film: FilmInput, *, usable_poster: bool) -> None:
+    def __init__(
+        self, predictor: Predictor, film: FilmInput, *, usable_poster: bool, bare: bool, poster_text: str
+    ) -> None:
         self.predictor, self.scorer, self.film = predictor, predictor.scorer, film
         names = [field.name for field in dataclasses.fields(FilmText)]
         read = self.scorer.reads | ({"tagline"} if self.scorer.reads_tagline else set())
@@ -116,8 +124,10 @@ class _FilmScorer:
         self.pixels: Pixels | None = None
         if usable_poster and film.poster is not None:
             self.pixels = decode_poster(film.poster, self.scorer.poster_size)
-        self.poster = self._encode_posters([self.pixels])
-        self.encoded = self.scorer.encode_texts([self.text])
+        # A film that comes with nothing but its poster: what is written on that counts as the poster's.
+        self.bare, self.poster_text = bare, poster_text
+        self.poster = self._encode_posters([self.pixels], closely=bare)
+        self.encoded = self.scorer.encode_texts([FilmText(poster_text, "") if poster_text else self.text])
 
     def by_inputs(self) -> tuple[Effects, Effects, Effects, Effects]:
         """Log-odds ``(18,)`` of the genres from no input, from the texts, from the poster, and from both."""
@@ -127,7 +137,9 @@ class _FilmScorer:
         return rows[0], rows[1], rows[2], rows[3]
 
     def words(self) -> tuple[WordEffect, ...]:
-        """The effects of words, or of groups of them where there are many."""
+        """The effects of words, or of groups of them where there are many; none of those that were read on the poster."""
+        if self.bare:
+            return ()
         words = [
             (name, start, end)
             for name in self.read
@@ -177,14 +189,17 @@ class _FilmScorer:
             pixels = self.pixels.copy()
             pixels[:, rows, columns] = colour
             painted.append(pixels)
-        encoded = self._encode_posters(painted)
+        # One view of each: four times as many passes would not find other regions.
+        encoded = self._encode_posters(painted, closely=False)
         log_odds = self._log_odds([self.text] * len(painted), self.encoded, encoded)
         effects: Effects = (log_odds[0] - log_odds[1:]).reshape(*GRID, -1)
         return effects
 
-    def _encode_posters(self, pixels: Sequence[Pixels | None]) -> Tensor:
+    def _encode_posters(self, pixels: Sequence[Pixels | None], *, closely: bool) -> Tensor:
         usable = [some for some in pixels if some is not None]
-        return self.scorer.encode_posters(usable, np.full(len(pixels), bool(usable)))
+        return self.scorer.encode_posters(
+            usable, np.full(len(pixels), bool(usable)), np.full(len(pixels), closely)
+        )
 
     def _log_odds(
         self, texts: Sequence[FilmText], encoded: Tensor, posters: Tensor, *, poster: bool = True
@@ -205,6 +220,7 @@ class _FilmScorer:
             has_text,
             has["overview"],
             has_poster,
+            read=has_poster & bool(self.poster_text),
         )
         shown: dict[Input, NDArray[np.bool_]] = {
             "title": has["title"],
@@ -212,7 +228,7 @@ class _FilmScorer:
             "poster": has_poster,
         }
         inputs = [tuple(name for name, rows in shown.items() if rows[row]) for row in range(len(texts))]
-        return self.predictor.log_odds(logits, inputs)
+        return self.predictor.log_odds(logits, inputs, bare=has_poster & self.bare)
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:

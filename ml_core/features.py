@@ -20,11 +20,12 @@ from ml_core.array_cache import HalfArray, cached_array
 from ml_core.devices import autocast
 from ml_core.film_texts import FilmTexts
 from ml_core.networks.encoders import ImageEncoder, SentenceEncoder, pad_tokens
+from ml_core.poster_views import encode_views
 from ml_core.posters import DecodedPosters
 from ml_core.stopping import stop_if_asked
 from ml_core.training import Progress, Rows, shuffled
 
-_TEXT_BATCH, _POSTER_BATCH = 64, 32
+_TEXT_BATCH, _POSTER_BATCH, _VIEWS_BATCH = 64, 32, 16
 _TELL_EVERY = 64  # batches
 
 
@@ -85,6 +86,55 @@ def film_features(
         has_overview=texts.has_overview,
         has_poster=posters.usable,
     )
+
+
+def token_vectors(
+    tokens: list[list[int]],
+    encoder: SentenceEncoder,
+    *,
+    cache_dir: Path,
+    device: torch.device,
+    name: str,
+    progress: Progress | None = None,
+) -> HalfArray:
+    """What the sentence encoder makes of those texts, ``(texts, 384)``, computed or mapped; ``name`` is what they are called."""
+    digest = hashlib.sha256(repr(tokens).encode()).hexdigest()
+    return cached_array(
+        cache_dir / f"vectors-{name.replace(' ', '-')}-{digest[:16]}-{state_sha256(encoder)[:16]}.npy",
+        (len(tokens), encoder.width),
+        lambda out: _encode_texts(
+            tokens, np.arange(len(tokens)), encoder, out, device=device, progress=progress, name=name
+        ),
+    )
+
+
+def view_features(
+    posters: DecodedPosters,
+    rows: Rows,
+    encoder: ImageEncoder,
+    *,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """What the image encoder makes of several views of those films' posters (:mod:`ml_core.poster_views`), ``(rows, width)``."""
+    out = np.zeros((len(rows), encoder.width), dtype=np.float16)
+
+    def encode(some: Rows) -> Tensor:
+        return encode_views(encoder, torch.from_numpy(posters.batch(rows[some])).to(device))
+
+    encoder.to(device).eval()
+    places: Rows = np.arange(len(rows))
+    _in_batches(
+        places,
+        places,
+        _VIEWS_BATCH,
+        encode,
+        out,
+        device=device,
+        progress=progress,
+        stage="encode views of posters",
+    )
+    return out.astype(np.float32)
 
 
 def state_sha256(module: nn.Module) -> str:

@@ -51,3 +51,18 @@ def fusion_logits(
     with torch.inference_mode():
         logits: NDArray[np.float32] = network(*(tensor.to(device) for tensor in given)).float().cpu().numpy()
     return logits
+
+
+def picture_logits(
+    network: FusionNetwork, features: NDArray[np.float32], *, device: torch.device
+) -> NDArray[np.float32]:
+    """Logits ``(n, 18)`` from posters' features ``(n, width)`` alone."""
+    everyone = torch.ones(len(features), dtype=torch.bool, device=device)
+    text = torch.zeros(len(features), network.config.text_width, device=device)
+    network.to(device).eval()
+    with torch.inference_mode():
+        poster = torch.from_numpy(features).to(device)
+        logits: NDArray[np.float32] = (
+            network(text, ~everyone, ~everyone, poster, everyone).float().cpu().numpy()
+        )
+    return logits

@@ -15,13 +15,15 @@ InputSet = Literal["overview_poster", "overview", "title_poster", "title", "post
 
 INPUT_SETS: tuple[InputSet, ...] = ("overview_poster", "overview", "title_poster", "title", "poster")
 
-# What a model is judged with: each set of inputs, and every film with whatever it has; and how it is called there.
+# What a model is judged with: each set of inputs, and every film with whatever it has; and how it is called there. "picture" is told
+# of models that read what is written on a poster where there is nothing else.
 JUDGED: dict[str, str] = {
     "overview_poster": "overview and poster",
     "overview": "overview and title, poster hidden",
     "title_poster": "poster and title (films without overview)",
     "title": "title alone, all else hidden",
     "poster": "poster alone, all else hidden",
+    "picture": "poster alone, what is written on it unread",
     "all_films": "all films, each with what it has",
 }
 

@@ -17,8 +17,9 @@ from ml_core.artifact import FilmProbabilities
 from ml_core.bootstrap import bootstrap_figures
 from ml_core.diagrams import cooccurrence, curves
 from ml_core.evaluation import evaluate
-from ml_core.inputs import INPUT_SETS, JUDGED, InputSet, input_set
+from ml_core.inputs import JUDGED, InputSet, input_set
 from ml_core.labels import LABEL_IDS
+from ml_core.poster_text import PosterReader
 from ml_core.predictor import FilmInput, Predictor
 from ml_core.slices import FilmFacts, slices
 from ml_core.snapshot import Part, Snapshot
@@ -57,6 +58,7 @@ def judge(
     *,
     part: Part = "test",
     device: str | None = None,
+    reader: PosterReader | None = None,
     in_short: bool = False,
     tell: Callable[[FilmProbabilities], None] | None = None,
 ) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def judge(
 
     "overview" hides posters, "title" and "poster" hide all else, on every film that has the input; "overview_poster" and
     "title_poster" are the films that have exactly these inputs, a title beside an overview making no difference;
-    "all_films" is every film with what it has. A report is that of :func:`ml_core.evaluation.evaluate`, with
+    "picture" is "poster" of a model that reads posters without what it reads; "all_films" is every film with what it has. A report is that of :func:`ml_core.evaluation.evaluate`, with
 
     - ``trained_on``: how many of the films the artifact was trained on, where figures mean nothing;
     - ``intervals``: 95 % bootstrap intervals of all figures by the names of :data:`ml_core.evaluation.FIGURES`; those of
@@ -73,10 +75,10 @@ def judge(
     - ``differences``, of "overview_poster" alone: how much better both inputs are than "overview" and "poster" on the
       same films, by figure, with intervals.
 
-    ``in_short`` leaves out all but ``trained_on``. ``tell`` gets the probabilities of all films that TMDB knows, each by
+    ``reader`` is for who has one already. ``in_short`` leaves out all but ``trained_on``. ``tell`` gets the probabilities of all films that TMDB knows, each by
     what it has.
     """
-    predictor = Predictor.load(artifact, device=device)
+    predictor = Predictor.load(artifact, device=device, reader=reader)
     snapshot = Snapshot.open(snapshot_folder)
     rows = snapshot.rows(part)
     labels, ids = snapshot.labels[rows], snapshot.tmdb_ids[rows]
@@ -122,6 +124,11 @@ def _answers(
         predictor.predict([FilmInput(film.title, "", tagline=film.tagline) for film in films])
         for films in films_of(snapshot, rows, posters=False)
     ]
+    reads_posters = predictor.scorer.reads_poster_text
+    posters = [
+        predictor.predict([FilmInput("", "", poster=film.poster) for film in films])
+        for films in (films_of(snapshot, rows) if reads_posters else ())
+    ]
     inputs = [input_set(used) for piece in shown for used in piece.inputs_used]
     has = {
         name: np.array([name in used for piece in shown for used in piece.inputs_used], dtype=np.bool_)
@@ -136,13 +143,18 @@ def _answers(
         "overview": (_stacked([piece.overview_probabilities for piece in shown], columns), has["overview"]),
         "title_poster": (joint, exactly == "title_poster"),
         "title": (_stacked([piece.probabilities for piece in titles], columns), told),
-        "poster": (_stacked([piece.poster_probabilities for piece in shown], columns), has["poster"]),
     }
+    picture = (_stacked([piece.poster_probabilities for piece in shown], columns), has["poster"])
+    if reads_posters:
+        given["poster"] = (_stacked([piece.probabilities for piece in posters], columns), has["poster"])
+        given["picture"] = picture
+    else:
+        given["poster"] = picture
     answers: dict[str, _Answers] = {}
-    for name in INPUT_SETS:
-        probabilities, mask = given[name]
+    vectors = {str(name): vector for name, vector in predictor.description.thresholds.items()}
+    for name, (probabilities, mask) in given.items():
         if mask.any():
-            vector = np.asarray(predictor.description.thresholds[name], dtype=np.float32)[columns]
+            vector = np.asarray(vectors["poster" if name == "picture" else name], dtype=np.float32)[columns]
             answers[name] = _Answers(np.flatnonzero(mask), probabilities[mask], vector)
     if len(rows):
         answers["all_films"] = _Answers(np.arange(len(rows)), joint, thresholds)

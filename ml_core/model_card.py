@@ -15,20 +15,26 @@ _NETWORKS = {
     "convolutions over the poster, concatenated, 18 logits. Its published mistakes are mended.",
 }
 
+_READS_POSTERS = (
+    " A poster that comes with nothing else is looked at in several views, and what is written on it is read (PP-OCRv4) and "
+    "weighed in by a head of its own."
+)
+
 
 def model_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """The card as Markdown, its figures those of ``metrics``."""
     counts = config["snapshot"]["counts"]
+    reads = _READS_POSTERS if config.get("reads_poster_text") else ""
     encoders = [
         f"- {kind} encoder: `{encoder['package']}` {encoder['version']}, weights `{encoder['sha256'][:16]}…`, "
         + ("layers tuned (in this artifact)" if encoder["tuned"] else "as it came")
         for kind, encoder in config["encoders"].items()
     ]
-    teacher = config.get("teacher")
+    teacher, start = config.get("teacher"), config.get("start")
     lines = [
         f"# {config['name']}",
         "",
-        f"Predicts which of 18 TMDB genres a film has. {_NETWORKS[config['network']]}",
+        f"Predicts which of 18 TMDB genres a film has. {_NETWORKS[config['network']]}{reads}",
         "",
         "## Intended use",
         "",
@@ -49,6 +55,7 @@ def model_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         f"    {config['command']}",
         "",
         *([f"TEACHER is `{teacher['name']}` with SHA-256 `{teacher['sha256']}`.", ""] if teacher else []),
+        *(_start(start) if start else []),
         *(["## Stands on", "", *encoders, ""] if encoders else []),
         "## Figures on the test films",
         "",
@@ -70,6 +77,19 @@ def model_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _start(start: Mapping[str, Any]) -> list[str]:
+    """What the model went on from, and how that was trained."""
+    teacher = start.get("teacher")
+    told = f" TEACHER there is `{teacher['name']}` with SHA-256 `{teacher['sha256']}`." if teacher else ""
+    return [
+        f"START is `{start['name']}` with SHA-256 `{start['sha256']}`, which was trained by:",
+        "",
+        f"    {start['command']}",
+        "",
+        *([told.strip(), ""] if told else []),
+    ]
 
 
 def _row(name: str, report: Mapping[str, Any]) -> str:

@@ -12,10 +12,8 @@ import importlib.metadata
 import json
 import os
 import re
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +30,21 @@ _SIZE = (416, 288)
 _MOST_LINES, _SMALLEST_LINE = 5, 0.4
 # Less sure readings are mostly ornaments taken for letters.
 _LEAST_SURE = 0.8
+# Each has an engine of its own, of 100 MB.
+_THREADS = min(4, os.cpu_count() or 1)
 # Letters in a row that may be several words: the recogniser reads Chinese, too, and often leaves the spaces out.
 _MAY_BE_SEVERAL = re.compile(r"[A-Za-z']{6,}")
 
 
 class PosterReader:
-    """Reads posters, in any thread; with a ``cache`` file also across processes that come one after the other.
+    """Reads posters, in any thread. What was read is remembered where there is a ``cache`` file, which :meth:`keep` writes.
 
-    Loading takes half a second and happens with the first poster.
+    Loading takes a second and happens with the first poster.
     """
 
     def __init__(self, cache: Path | None = None) -> None:
-        self._engines = threading.local()
+        # An engine keeps state while it reads, so each is with one thread at a time.
+        self._idle: list[Any] = []
         self._cache = cache
         self._known: dict[str, str] = _known(cache)
 
@@ -60,11 +61,12 @@ class PosterReader:
                 self._known[key] = text
         return text
 
-    def read_all(self, posters: Iterable[bytes | None]) -> Iterator[str]:
-        """The texts of many, in their order, read on all cores; '' for ``None``. What was read is kept at the end."""
-        with ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="read") as pool:
-            yield from pool.map(lambda poster: self.read(poster) if poster else "", posters)
-        self.keep()
+    def read_all(self, posters: Sequence[bytes]) -> list[str]:
+        """The texts of many, in their order, read in several threads."""
+        if len(posters) == 1:
+            return [self.read(posters[0])]
+        with ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="read") as pool:
+            return list(pool.map(self.read, posters))
 
     def keep(self) -> None:
         """Write what was read to the cache file."""
@@ -74,17 +76,25 @@ class PosterReader:
             aside.replace(self._cache)
 
     def _read(self, pixels: Pixels) -> str:
-        if not hasattr(self._engines, "engine"):
-            self._engines.engine = _engine()
-        engine: Any = self._engines.engine
-        image = np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0))
-        found, _ = engine.text_det(image)
-        boxes = _largest(np.asarray([] if found is None else found, dtype=np.float32).reshape(-1, 4, 2))
-        if not len(boxes):
-            return ""
-        boxes = np.array(engine.sorted_boxes(boxes))
-        lines, _ = engine.text_rec(engine.get_crop_img_list(image, boxes))
-        return " ".join(spaced(str(text)) for text, sure, *_ in lines if float(sure) >= _LEAST_SURE and len(text) > 1)
+        try:
+            engine = self._idle.pop()
+        except IndexError:
+            engine = _engine()
+        try:
+            return _text(engine, np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0)))
+        finally:
+            self._idle.append(engine)
+
+
+def _text(engine: Any, image: NDArray[np.uint8]) -> str:
+    """The text on an image ``(height, width, 3)``, BGR."""
+    found, _ = engine.text_det(image)
+    boxes = _largest(np.asarray([] if found is None else found, dtype=np.float32).reshape(-1, 4, 2))
+    if not len(boxes):
+        return ""
+    boxes = np.array(engine.sorted_boxes(boxes))
+    lines, _ = engine.text_rec(engine.get_crop_img_list(image, boxes))
+    return " ".join(spaced(text) for text, sure, *_ in lines if float(sure) >= _LEAST_SURE and len(text) > 1)
 
 
 def identity() -> dict[str, str]:
@@ -107,25 +117,17 @@ def _largest(boxes: NDArray[Any]) -> NDArray[Any]:
     """Of boxes ``(n, 4, 2)``, corners from the top left clockwise, those that are to be read."""
     heights = np.linalg.norm(boxes[:, 0] - boxes[:, 3], axis=1)
     order = np.argsort(-heights, kind="stable")[:_MOST_LINES]
-    return boxes[order[heights[order] >= _SMALLEST_LINE * heights.max(initial=0)]]
-
-
-@lru_cache(maxsize=1)
-def _one_thread() -> dict[str, Any]:
-    """Settings of an engine: each of our threads has its own and is to keep to its core."""
-    return {
-        "intra_op_num_threads": 1,
-        "inter_op_num_threads": 1,
-        "det_limit_type": "min",
-        "det_limit_side_len": _SIZE[1],
-    }
+    largest: NDArray[Any] = boxes[order[heights[order] >= _SMALLEST_LINE * heights.max(initial=0)]]
+    return largest
 
 
 def _engine() -> Any:
     # Imported where it is first needed: it loads OpenCV and ONNX Runtime.
     from rapidocr_onnxruntime import RapidOCR
 
-    return RapidOCR(**_one_thread())
+    return RapidOCR(
+        intra_op_num_threads=1, inter_op_num_threads=1, det_limit_type="min", det_limit_side_len=_SIZE[1]
+    )
 
 
 def _known(cache: Path | None) -> dict[str, str]:

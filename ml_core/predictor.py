@@ -19,12 +19,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ml_core.artifact import WEIGHTS_FILE, ArtifactDescription, ArtifactError
-from ml_core.calibration import CalibrationError, calibration_from_json
+from ml_core.calibration import Calibration, CalibrationError, calibration_from_json
 from ml_core.devices import choose_device, keep_freed_memory
-from ml_core.inputs import INPUT_SETS, Input, InputSet, input_set, tidy
+from ml_core.inputs import INPUT_SETS, Input, input_set, tidy
 from ml_core.networks import UnknownNetworkError, network
 from ml_core.networks.encoders import EncoderError
 from ml_core.networks.fusion import EMBEDDING_WIDTH
+from ml_core.poster_text import PosterReader
 from ml_core.posters import Pixels, PosterError, decode_poster
 from ml_core.scorers import FilmText, Scorer
 from ml_core.thresholds import DEFAULT_THRESHOLD
@@ -53,7 +54,9 @@ class BatchPrediction:
 
     ``probabilities`` ``(n, 18)`` are calibrated and rest on ``inputs_used``; ``overview_probabilities`` rest on title
     and overview, NaN in rows without overview; ``poster_probabilities`` on the poster alone, NaN in rows without a
-    usable one. ``predicted`` ``(n, 18)`` compares ``probabilities`` with ``thresholds`` ``(n, 18)``, those of the inputs
+    usable one. Where a film comes with nothing but its poster and the model reads posters, ``poster_texts`` has what is written on
+    it, and both its probabilities rest on that and the picture; elsewhere nothing is read ('') and ``poster_probabilities`` rest
+    on the picture. ``predicted`` ``(n, 18)`` compares ``probabilities`` with ``thresholds`` ``(n, 18)``, those of the inputs
     used. ``embeddings`` ``(n, 256)`` have length one, or are zero for a film with no input at all, which gets the
     genres' prior. ``poster_errors`` says why a poster that was given could not be used.
     """
@@ -66,12 +69,15 @@ class BatchPrediction:
     thresholds: Floats
     inputs_used: list[tuple[Input, ...]]
     poster_errors: list[str | None]
+    poster_texts: list[str]
 
 
 class Predictor:
     """A model in memory, ready to predict. Made by :meth:`load`; not to be shared between threads."""
 
-    def __init__(self, description: ArtifactDescription, scorer: Scorer) -> None:
+    def __init__(
+        self, description: ArtifactDescription, scorer: Scorer, reader: PosterReader | None = None
+    ) -> None:
         self.description = description
         self.label_ids = description.label_ids
         self._scorer = scorer
@@ -80,15 +86,22 @@ class Predictor:
         }
         try:
             saved = description.config["calibration"]
-            self._calibrations = {name: calibration_from_json(saved[name]) for name in INPUT_SETS}
+            self._calibrations: dict[str, Calibration] = {
+                name: calibration_from_json(saved[name]) for name in INPUT_SETS
+            }
+            # What a poster says beside a text is neither read nor looked at closely; other models never do so.
+            self._calibrations["picture"] = calibration_from_json(saved.get("picture", saved["poster"]))
             self._prior = np.asarray(description.config["prior"], dtype=np.float32)
         except (KeyError, TypeError, ValueError, CalibrationError) as error:
             raise ArtifactError(f"{description.folder / 'config.json'}: {error!r}") from error
         self._pool = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="decode")
+        self._reader = reader or PosterReader()
 
     @classmethod
-    def load(cls, folder: Path | str, *, device: str | None = None) -> Self:
-        """Verify an artifact and put its model on a device (the first GPU, or the CPU).
+    def load(
+        cls, folder: Path | str, *, device: str | None = None, reader: PosterReader | None = None
+    ) -> Self:
+        """Verify an artifact and put its model on a device (the first GPU, or the CPU). ``reader`` is for who has one already.
 
         Raises :class:`ArtifactError` when it is damaged, or stands on pretrained weights other than those installed.
         """
@@ -105,7 +118,7 @@ class Predictor:
             raise ArtifactError(
                 f"{description.folder}: weights and configuration do not fit ({error})"
             ) from error
-        return cls(description, cast(Scorer, scorer))
+        return cls(description, cast(Scorer, scorer), reader)
 
     def thresholds_for(self, inputs: Sequence[Input]) -> Floats:
         """The thresholds ``(18,)`` that hold for those inputs; 0.5 where there is none."""
@@ -117,9 +130,14 @@ class Predictor:
         """The network itself, for those who ask it about variants of a film."""
         return self._scorer
 
-    def log_odds(self, logits: Floats, inputs: Sequence[tuple[Input, ...]]) -> NDArray[np.float64]:
-        """Calibrated log-odds ``(n, 18)`` of logits that rest on those inputs; the prior's where there is no input."""
-        probabilities = self._calibrate_by_set(logits, list(inputs)).astype(np.float64)
+    def log_odds(
+        self, logits: Floats, inputs: Sequence[tuple[Input, ...]], *, bare: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Calibrated log-odds ``(n, 18)`` of logits that rest on those inputs; the prior's where there is no input.
+
+        ``bare`` ``(n,)`` says where a poster was looked at closely and read, as that of a film that comes with nothing else.
+        """
+        probabilities = self._calibrate_by_set(logits, list(inputs), bare=bare).astype(np.float64)
         bounded = np.clip(probabilities, _SURE, 1 - _SURE)
         return np.log(bounded) - np.log1p(-bounded)
 
@@ -143,50 +161,73 @@ class Predictor:
         self, films: Sequence[FilmInput], decoding: list[Future[Pixels | PosterError | None]]
     ) -> BatchPrediction:
         texts = [FilmText(tidy(film.title), tidy(film.overview), tidy(film.tagline)) for film in films]
-        text = self._scorer.encode_texts(texts)
         posters = [future.result() for future in decoding]
         has_poster = np.array(
             ["poster" in self._scorer.reads and isinstance(poster, np.ndarray) for poster in posters]
         )
         pixels = [poster for poster in posters if isinstance(poster, np.ndarray)] if has_poster.any() else []
-        poster = self._scorer.encode_posters(pixels, has_poster)
         reads = self._scorer.reads
         has_title = np.array(["title" in reads and bool(film.title) for film in texts])
         has_overview = np.array(["overview" in reads and bool(film.overview) for film in texts])
         has_text = has_title | has_overview
+        bare = has_poster & ~has_text & self._scorer.reads_poster_text
+        poster = self._scorer.encode_posters(pixels, has_poster, bare)
+        poster_texts = self._read(films, bare)
+        has_read = np.array([bool(read) for read in poster_texts], dtype=np.bool_)
+        text = self._scorer.encode_texts(
+            [FilmText(read, "") if read else given for read, given in zip(poster_texts, texts, strict=True)]
+        )
         nothing = np.zeros(len(films), dtype=np.bool_)
-        logits, embeddings = self._scorer.score(text, poster, has_text, has_overview, has_poster)
+        logits, embeddings = self._scorer.score(
+            text, poster, has_text, has_overview, has_poster, read=has_read
+        )
         overview_logits, _ = self._scorer.score(text, poster, has_overview, has_overview, nothing)
         poster_logits, _ = self._scorer.score(text, poster, nothing, nothing, has_poster)
         used = [
             _inputs(title=title, overview=overview, poster=shown)
             for title, overview, shown in zip(has_title, has_overview, has_poster, strict=True)
         ]
-        probabilities = self._calibrate_by_set(logits, used)
+        probabilities = self._calibrate_by_set(logits, used, bare=bare)
+        poster_probabilities = self._calibrate(poster_logits, "picture", has_poster)
+        poster_probabilities[bare] = probabilities[bare]
         thresholds = np.stack([self.thresholds_for(inputs) for inputs in used])
         embeddings[~(has_text | has_poster)] = 0.0
         return BatchPrediction(
             probabilities=probabilities,
             overview_probabilities=self._calibrate(overview_logits, "overview", has_overview),
-            poster_probabilities=self._calibrate(poster_logits, "poster", has_poster),
+            poster_probabilities=poster_probabilities,
             embeddings=embeddings,
             predicted=probabilities >= thresholds,
             thresholds=thresholds,
             inputs_used=used,
             poster_errors=[str(poster) if isinstance(poster, PosterError) else None for poster in posters],
+            poster_texts=poster_texts,
         )
 
-    def _calibrate(self, logits: Floats, name: InputSet, rows: NDArray[np.bool_]) -> Floats:
+    def _read(self, films: Sequence[FilmInput], bare: NDArray[np.bool_]) -> list[str]:
+        """What is written on the posters of those films that come with nothing else, '' for all others."""
+        texts = [""] * len(films)
+        rows = np.flatnonzero(bare).tolist()
+        for row, text in zip(
+            rows, self._reader.read_all([films[row].poster or b"" for row in rows]), strict=True
+        ):
+            texts[row] = text
+        return texts
+
+    def _calibrate(self, logits: Floats, name: str, rows: NDArray[np.bool_]) -> Floats:
         """Calibrated probabilities in those rows, NaN in the others."""
         probabilities = np.full_like(logits, np.nan)
         if rows.any():
             probabilities[rows] = self._calibrations[name].apply(logits[rows])
         return probabilities
 
-    def _calibrate_by_set(self, logits: Floats, used: list[tuple[Input, ...]]) -> Floats:
-        names = np.array([input_set(inputs) or "" for inputs in used])
+    def _calibrate_by_set(
+        self, logits: Floats, used: list[tuple[Input, ...]], *, bare: NDArray[np.bool_]
+    ) -> Floats:
+        names = np.array([input_set(inputs) or "" for inputs in used], dtype="<U20")
+        names[(names == "poster") & ~bare] = "picture"
         probabilities = np.broadcast_to(self._prior, logits.shape).astype(np.float32)
-        for name in INPUT_SETS:
+        for name in self._calibrations:
             rows = names == name
             if rows.any():
                 probabilities[rows] = self._calibrations[name].apply(logits[rows])
@@ -210,6 +251,9 @@ def _inputs(*, title: bool, overview: bool, poster: bool) -> tuple[Input, ...]:
 def _join(parts: list[BatchPrediction], labels: int) -> BatchPrediction:
     """Slices one after the other; also for no film at all."""
 
+    def joined(name: str) -> list[Any]:
+        return [value for part in parts for value in getattr(part, name)]
+
     def stack(name: str, width: int, kind: type[np.generic]) -> NDArray[Any]:
         return np.concatenate([np.zeros((0, width), kind), *(getattr(part, name) for part in parts)])
 
@@ -220,6 +264,7 @@ def _join(parts: list[BatchPrediction], labels: int) -> BatchPrediction:
         embeddings=stack("embeddings", EMBEDDING_WIDTH, np.float32),
         predicted=stack("predicted", labels, np.bool_),
         thresholds=stack("thresholds", labels, np.float32),
-        inputs_used=[inputs for part in parts for inputs in part.inputs_used],
-        poster_errors=[error for part in parts for error in part.poster_errors],
+        inputs_used=joined("inputs_used"),
+        poster_errors=joined("poster_errors"),
+        poster_texts=joined("poster_texts"),
     )

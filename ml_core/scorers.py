@@ -23,6 +23,8 @@ from ml_core.networks.encoders import (
     tokenize,
 )
 from ml_core.networks.fusion import FusionConfig, FusionNetwork
+from ml_core.networks.reading import ReadingHead
+from ml_core.poster_views import encode_views
 from ml_core.posters import Pixels, Size
 
 Mask = NDArray[np.bool_]
@@ -56,6 +58,11 @@ class Scorer(Protocol):
         ...
 
     @property
+    def reads_poster_text(self) -> bool:
+        """Whether what is written on a poster is of use to it where a film comes with nothing else."""
+        ...
+
+    @property
     def poster_size(self) -> Size:
         """Height and width in pixels that posters are decoded to."""
         ...
@@ -64,14 +71,30 @@ class Scorer(Protocol):
         """Text features, one row a film."""
         ...
 
-    def encode_posters(self, pixels: Sequence[Pixels], has_poster: Mask) -> Tensor:
-        """Poster features, one row a film, from the pixels of those films that have a poster; zeros elsewhere."""
+    def encode_posters(
+        self, pixels: Sequence[Pixels], has_poster: Mask, closely: Mask | None = None
+    ) -> Tensor:
+        """Poster features, one row a film, from the pixels of those films that have a poster; zeros elsewhere.
+
+        Where ``closely`` ``(n,)`` says so, a network that reads posters looks at more than one view of them.
+        """
         ...
 
     def score(
-        self, text: Tensor, poster: Tensor, has_text: Mask, has_overview: Mask, has_poster: Mask
+        self,
+        text: Tensor,
+        poster: Tensor,
+        has_text: Mask,
+        has_overview: Mask,
+        has_poster: Mask,
+        *,
+        read: Mask | None = None,
     ) -> tuple[Floats, Floats]:
-        """Logits ``(n, 18)`` and embeddings ``(n, 256)`` with exactly those inputs shown; masks are ``(n,)``."""
+        """Logits ``(n, 18)`` and embeddings ``(n, 256)`` with exactly those inputs shown; masks are ``(n,)``.
+
+        In rows of ``read`` the text is what is written on the poster, of a film that comes with nothing else; there ``has_text`` is
+        False.
+        """
         ...
 
 
@@ -96,7 +119,11 @@ class FusionScorer:
         load_tuned(self.image_encoder, _below("image_encoder.", weights))
         self.network = FusionNetwork(FusionConfig(**config["network_config"]))
         self.network.load_state_dict({k: v.float() for k, v in _below("fusion.", weights).items()})
-        for module in (self.sentence_encoder, self.image_encoder, self.network):
+        self.reads_poster_text = bool(config.get("reads_poster_text", False))
+        self.reading = ReadingHead(SentenceEncoder.width)
+        if self.reads_poster_text:
+            self.reading.load_state_dict({k: v.float() for k, v in _below("reading.", weights).items()})
+        for module in (self.sentence_encoder, self.image_encoder, self.network, self.reading):
             module.to(device).eval().requires_grad_(False)
 
     def encode_texts(self, texts: Sequence[FilmText]) -> Tensor:
@@ -118,24 +145,40 @@ class FusionScorer:
                 vectors[rows] = self.sentence_encoder(padded.to(self.device), lengths).float()
         return vectors
 
-    def encode_posters(self, pixels: Sequence[Pixels], has_poster: Mask) -> Tensor:
+    def encode_posters(
+        self, pixels: Sequence[Pixels], has_poster: Mask, closely: Mask | None = None
+    ) -> Tensor:
         """Image features ``(n, width)``."""
         features = torch.zeros(len(has_poster), self.image_encoder.width, device=self.device)
-        rows = np.flatnonzero(has_poster).tolist()
+        rows = np.flatnonzero(has_poster)
+        once = np.ones(len(rows), dtype=np.bool_) if closely is None else ~closely[rows]
         size = _batch_size(self.device, _POSTER_BATCH)
         with torch.inference_mode(), autocast(self.device):
-            for start in range(0, len(rows), size):
-                batch = torch.from_numpy(np.stack(pixels[start : start + size])).to(self.device)
-                features[rows[start : start + size]] = self.image_encoder(batch).float()
+            for views, places in ((False, np.flatnonzero(once)), (True, np.flatnonzero(~once))):
+                for start in range(0, len(places), size):
+                    some = places[start : start + size]
+                    batch = torch.from_numpy(np.stack([pixels[place] for place in some])).to(self.device)
+                    encoded = encode_views(self.image_encoder, batch) if views else self.image_encoder(batch)
+                    features[rows[some]] = encoded.float()
         return features
 
     def score(
-        self, text: Tensor, poster: Tensor, has_text: Mask, has_overview: Mask, has_poster: Mask
+        self,
+        text: Tensor,
+        poster: Tensor,
+        has_text: Mask,
+        has_overview: Mask,
+        has_poster: Mask,
+        *,
+        read: Mask | None = None,
     ) -> tuple[Floats, Floats]:
-        """Logits and embeddings of the fusion network."""
+        """Logits and embeddings of the fusion network, what was read on posters added to the logits."""
         shown = [torch.from_numpy(mask).to(self.device) for mask in (has_text, has_overview, has_poster)]
         with torch.inference_mode():
             logits, embeddings = self.network.score(text, shown[0], shown[1], poster, shown[2])
+            if read is not None and read.any():
+                rows = torch.from_numpy(np.flatnonzero(read)).to(self.device)
+                logits[rows] += self.reading.evidence(text[rows])
         return logits.float().cpu().numpy(), embeddings.float().cpu().numpy()
 
 
@@ -171,6 +214,7 @@ class LstmCnnScorer:
     """The article's network with its vocabulary. It reads no titles; an absent poster is a black one, as in training."""
 
     reads_tagline = False
+    reads_poster_text = False
 
     def __init__(
         self, description: ArtifactDescription, weights: dict[str, Tensor], device: torch.device
@@ -227,7 +271,9 @@ class LstmCnnScorer:
                 features[rows] = self._overview_features(*given)
         return features
 
-    def encode_posters(self, pixels: Sequence[Pixels], has_poster: Mask) -> Tensor:
+    def encode_posters(
+        self, pixels: Sequence[Pixels], has_poster: Mask, closely: Mask | None = None
+    ) -> Tensor:
         """The convolutions' features ``(n, 512)``."""
         from ml_core.networks.lstm_cnn import pixels as scaled
 
@@ -240,7 +286,14 @@ class LstmCnnScorer:
         return features
 
     def score(
-        self, text: Tensor, poster: Tensor, has_text: Mask, has_overview: Mask, has_poster: Mask
+        self,
+        text: Tensor,
+        poster: Tensor,
+        has_text: Mask,
+        has_overview: Mask,
+        has_poster: Mask,
+        *,
+        read: Mask | None = None,
     ) -> tuple[Floats, Floats]:
         """Logits, and the head's first layer (256 units) as the embedding."""
         told = torch.from_numpy(has_overview & has_text).to(self.device)[:, None]

@@ -27,7 +27,7 @@ SHARE = 0.5
 
 
 class TeacherError(RuntimeError):
-    """An artifact that must not teach this training. The message says why."""
+    """An artifact that must not teach this training, or be its start. The message says why."""
 
 
 def softened_labels(
@@ -46,7 +46,7 @@ def softened_labels(
     would carry their labels over. Raises :class:`ml_core.artifact.ArtifactError` where it is damaged or cannot be run here.
     """
     description = ArtifactDescription.read(teacher)
-    _refuse_who_knows(description, snapshot)
+    refuse_who_knows(description, snapshot, role="teach")
 
     def fill(out: HalfArray) -> None:
         predictor = Predictor.load(teacher, device=str(device))
@@ -70,11 +70,12 @@ def softened_labels(
     return targets
 
 
-def _refuse_who_knows(description: ArtifactDescription, snapshot: Snapshot) -> None:
+def refuse_who_knows(description: ArtifactDescription, snapshot: Snapshot, *, role: str) -> None:
+    """Raise :class:`TeacherError` where that model was trained on films that are to validate or test what it is to ``role`` here."""
     judged = snapshot.tmdb_ids[np.concatenate([snapshot.rows("val"), snapshot.rows("test")])]
     seen = np.intersect1d(judged[judged != 0], description.films["train"])
     if len(seen):
         raise TeacherError(
-            f"{description.name} cannot teach here: it was trained on {len(seen):,} of the films that validate or test this"
+            f"{description.name} cannot {role} here: it was trained on {len(seen):,} of the films that validate or test this"
             f" training (TMDB {seen[0]}, for one)"
         )

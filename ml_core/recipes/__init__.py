@@ -19,7 +19,9 @@ class TrainingRequest:
     last checkpoint. ``tune_epochs`` are passes over the films in which the encoders themselves are tuned, together with the
     fusion (0 leaves them as they came), ``tune_batch_size`` films at a time. ``poster_epochs`` are passes over the posters in
     which the image encoder is tuned on them alone, before all else (0 leaves that out). ``teacher`` is an artifact whose probabilities
-    have a share in what every stage learns (:mod:`ml_core.teacher`). ``inputs`` other than both train a network that is shown nothing else, "overview"
+    have a share in what every stage learns (:mod:`ml_core.teacher`). ``start`` is an artifact whose encoders and fusion the training goes on
+    from: it has posters and heads behind it. ``read_posters`` teaches the model in the end to use what is written on a poster that comes
+    with nothing else (:mod:`ml_core.reading`). ``inputs`` other than both train a network that is shown nothing else, "overview"
     with the title beside it where the network reads titles. ``word_vectors`` is a file in word2vec's binary format for the article's network.
     """
 
@@ -31,6 +33,8 @@ class TrainingRequest:
     poster_epochs: int = 0
     tune_epochs: int = 0
     teacher: Path | None = None
+    start: Path | None = None
+    read_posters: bool = False
     batch_size: int | None = None
     tune_batch_size: int | None = None
     seed: int = 0

@@ -17,6 +17,7 @@ from ml_core.inputs import INPUT_SETS, Input, InputSet
 from ml_core.judging import judge
 from ml_core.labels import LABEL_IDS
 from ml_core.model_card import model_card
+from ml_core.poster_text import PosterReader
 from ml_core.recipes import TrainingRequest
 from ml_core.snapshot import PARTS, Snapshot
 from ml_core.thresholds import DEFAULT_THRESHOLD, choose_thresholds
@@ -34,6 +35,7 @@ def finish(
     *,
     snapshot: Snapshot,
     logits: Logits,
+    bare_logits: Callable[[Rows], NDArray[np.float32]] | None = None,
     has_poster: NDArray[np.bool_],
     reads: Collection[Input],
     network: str,
@@ -42,16 +44,18 @@ def finish(
     training: Mapping[str, Any],
     config: Mapping[str, Any],
     extra: Mapping[str, Any] | None = None,
+    reader: PosterReader | None = None,
 ) -> str:
     """Calibrate, choose thresholds, judge and write the artifact; returns the SHA-256 that names it.
 
-    ``has_poster`` ``(films,)`` says where a poster could be decoded. Weights are stored in half precision. What is judged
+    ``bare_logits`` are those of posters that come with nothing else, where the network makes more of them than of the same posters
+    beside a text; ``reader`` is what reads them. ``has_poster`` ``(films,)`` says where a poster could be decoded. Weights are stored in half precision. What is judged
     is the artifact as it was written aside, so that its figures are those of whoever evaluates it again.
     """
     labels = snapshot.labels
     prior = labels[snapshot.rows("train")].mean(axis=0)
     shown = _shown(snapshot, has_poster, reads)
-    calibrations: dict[InputSet, Calibration] = {}
+    calibrations: dict[str, Calibration] = {}
     thresholds: dict[InputSet, NDArray[np.float32]] = {}
     val = snapshot.rows("val")
     for name in INPUT_SETS:
@@ -61,6 +65,9 @@ def finish(
             thresholds[name] = np.full(len(LABEL_IDS), DEFAULT_THRESHOLD, dtype=np.float32)
             continue
         raw = logits(rows, name)
+        if name == "poster" and bare_logits is not None:
+            calibrations["picture"] = fit_calibration(raw, labels[rows], seed=request.seed)
+            raw = bare_logits(rows)
         calibrations[name] = fit_calibration(raw, labels[rows], seed=request.seed)
         thresholds[name] = choose_thresholds(calibrations[name].apply(raw), labels[rows], request.criterion)
 
@@ -104,8 +111,12 @@ def finish(
     write(unjudged, {"test": {}})
     said: list[FilmProbabilities] = []
     metrics = {
-        "test": judge(unjudged, request.snapshot, part="test", device=request.device, tell=said.append),
-        "val": judge(unjudged, request.snapshot, part="val", device=request.device, in_short=True),
+        "test": judge(
+            unjudged, request.snapshot, part="test", device=request.device, reader=reader, tell=said.append
+        ),
+        "val": judge(
+            unjudged, request.snapshot, part="val", device=request.device, reader=reader, in_short=True
+        ),
         "training": dict(training),
     }
     shutil.rmtree(unjudged)
@@ -122,8 +133,11 @@ def _command(request: TrainingRequest, network: str) -> str:
     if network == "fusion":
         words += [f"--poster-epochs {request.poster_epochs}", f"--tune-epochs {request.tune_epochs}"]
         words += [f"--loss {request.loss}", f"--image-encoder {request.image_encoder}"]
-    if request.teacher is not None:
-        words.append("--teacher TEACHER")
+    for option in ("teacher", "start"):
+        if getattr(request, option) is not None:
+            words.append(f"--{option} {option.upper()}")
+    if request.read_posters:
+        words.append("--read-posters")
     if request.word_vectors is not None:
         words.append("--word-vectors FILE")
     return " ".join([*words, f"--criterion {request.criterion}"])

@@ -28,17 +28,20 @@ from ml_core.poster_tuning import PosterNetwork, PosterSource
 from ml_core.posters import DecodedPosters, decode_all
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.finishing import finish, half
+from ml_core.recipes.reading import learn_to_read
 from ml_core.recipes.running import tell_unusable_posters
+from ml_core.recipes.starting import Start
 from ml_core.scorers import load_tuned
 from ml_core.snapshot import Part, Snapshot
 from ml_core.teacher import softened_labels
-from ml_core.training import FitResult, Rows, fit
+from ml_core.training import FitResult, Rows, TrainingError, fit
 from ml_core.tuning import FilmNetwork, FilmSource, learning_rate_share
 
 # Height and width of a poster for the image encoder: TMDB's are 2:3, and both sides must be divisible by 32.
 POSTER_SIZE = (224, 160)
 EPOCHS = 20
 HEADS_BATCH_SIZE, TUNE_BATCH_SIZE = 256, 32
+_ENCODERS = ("sentence_encoder", "image_encoder")
 _READS: dict[str, frozenset[Input]] = {
     "both": frozenset({"title", "overview", "poster"}),
     "overview": frozenset({"title", "overview"}),
@@ -59,11 +62,21 @@ class Films:
     image: ImageEncoder
     targets: NDArray[np.float32]
     teacher: ArtifactDescription | None
+    start: Start | None
 
     @classmethod
     def of(cls, request: TrainingRequest) -> Films:
         """Open the snapshot, cut its texts into word pieces, decode its posters, load the encoders as they came."""
         snapshot = Snapshot.open(request.snapshot)
+        start = None
+        if request.start is not None:
+            start = Start.of(
+                request.start,
+                snapshot,
+                inputs=_READS[request.inputs],
+                image_encoder=request.image_encoder,
+                poster_size=POSTER_SIZE,
+            )
         texts = FilmTexts.of(snapshot)
         with ranks.leader_first():
             posters = decode_all(snapshot, POSTER_SIZE, request.work)
@@ -86,10 +99,11 @@ class Films:
             device,
             texts if request.inputs != "poster" else texts.hidden(),
             posters if request.inputs != "overview" else posters.hidden(),
-            SentenceEncoder.pretrained(),
-            ImageEncoder(request.image_encoder),
+            start.scorer.sentence_encoder if start else SentenceEncoder.pretrained(),
+            start.scorer.image_encoder if start else ImageEncoder(request.image_encoder),
             targets,
             ArtifactDescription.read(request.teacher) if request.teacher else None,
+            start,
         )
 
     def features(self, rows: Rows) -> FilmFeatures:
@@ -142,44 +156,39 @@ def heads_config(request: TrainingRequest) -> FitConfig:
 
 def train_fusion(request: TrainingRequest) -> str:
     """Train from a snapshot to an artifact; returns the artifact's SHA-256, or '' in a rank that does not lead."""
+    _refuse_contradictions(request)
     films = Films.of(request)
-    snapshot, sentence, image, tuned = films.snapshot, films.sentence, films.image, request.tune_epochs > 0
+    snapshot, sentence, image, start = films.snapshot, films.sentence, films.image, films.start
     reads = _READS[request.inputs]
-    posters_tuned = request.poster_epochs > 0 and "poster" in reads
-    encoders = {
-        "sentence": SentenceEncoder.identity().as_json() | {"tuned": tuned},
-        "image": image.identity().as_json() | {"name": image.name, "tuned": tuned or posters_tuned},
-    }
+    posters_tuned = start.tuned("image") if start else request.poster_epochs > 0 and "poster" in reads
     training: dict[str, list[dict[str, float]]] = {}
     weights: dict[str, NDArray[Any]] = {}
-    if posters_tuned:
-        training["posters"] = _tune_on_posters(films).epochs
-        weights = half(image.state_dict(), "image_encoder.")
-    train, val = films.rows("train"), films.rows("val")
-    features = films.features(films.all_rows())
-    network = new_fusion(features, snapshot.labels, train=train, seed=request.seed)
-    heads = fit(
-        network,
-        FeatureSource(features),
-        snapshot.labels,
-        train=train,
-        val=val,
-        config=heads_config(request),
-        device=films.device,
-        targets=films.targets,
-        # A checkpoint belongs to the films and to the encoders whose output the heads read.
-        checkpoint=request.work / f"heads-{request.inputs}-{films.aim}-{_both_sha256(films)}.safetensors",
-        progress=request.progress,
-        stage="train heads",
-    )
-    training["heads"] = heads.epochs
-    if tuned:
+    if start is not None:
+        network = start.scorer.network
+        training = dict(start.description.metrics.get("training", {}))
+        weights = {name: array for name, array in start.weights.items() if name.split(".")[0] in _ENCODERS}
+    else:
+        if posters_tuned:
+            training["posters"] = _tune_on_posters(films).epochs
+            weights = half(image.state_dict(), "image_encoder.")
+        features = films.features(films.all_rows())
+        network, training["heads"] = _train_heads(films, features)
+    if request.tune_epochs:
         training["end_to_end"] = _tune(films, network, posters_tuned=posters_tuned).epochs
         weights = half(_layers(sentence), "sentence_encoder.") | half(image.state_dict(), "image_encoder.")
         # The films are judged by the weights as they will be shipped: rounded to half precision.
         load_tuned(sentence, {name: tensor.half() for name, tensor in _layers(sentence).items()})
         load_tuned(image, {name: tensor.half() for name, tensor in image.state_dict().items()})
-        features = films.features(np.sort(np.concatenate([val, films.rows("test")])))
+    if request.tune_epochs or start is not None:
+        features = films.features(np.sort(np.concatenate([films.rows("val"), films.rows("test")])))
+    reading = learn_to_read(films, network) if request.read_posters else None
+    if reading is not None:
+        training["reading"] = reading.epochs
+        weights |= half(reading.head.state_dict(), "reading.")
+    encoders = {
+        "sentence": SentenceEncoder.identity().as_json() | {"tuned": _tuned(weights, "sentence")},
+        "image": image.identity().as_json() | {"name": image.name, "tuned": _tuned(weights, "image")},
+    }
 
     if ranks.rank() > 0:
         return ""
@@ -191,6 +200,8 @@ def train_fusion(request: TrainingRequest) -> str:
         request,
         snapshot=snapshot,
         logits=logits,
+        bare_logits=reading.bare_logits if reading else None,
+        reader=reading.reader if reading else None,
         has_poster=films.posters.usable,
         reads=reads,
         network="fusion",
@@ -201,13 +212,55 @@ def train_fusion(request: TrainingRequest) -> str:
             "poster_size": list(POSTER_SIZE),
             "encoders": encoders,
             "teacher": films.teacher and {"name": films.teacher.name, "sha256": films.teacher.sha256},
+            "start": start
+            and {
+                "name": start.description.name,
+                "sha256": start.description.sha256,
+                "command": start.description.config.get("command"),
+                "teacher": start.description.config.get("teacher"),
+            },
             "reads": sorted(reads),
             "reads_tagline": "title" in reads,
+            "reads_poster_text": reading is not None,
         },
     )
 
 
-def _both_sha256(films: Films) -> str:
+def _refuse_contradictions(request: TrainingRequest) -> None:
+    if request.start is not None and (request.epochs or request.poster_epochs):
+        raise TrainingError(
+            "a training that goes on from a model has its posters and heads behind it: ask for no epochs of them"
+        )
+    if request.read_posters and request.inputs != "both":
+        raise TrainingError("what is written on posters is read by a model of both inputs alone")
+
+
+def _tuned(weights: dict[str, NDArray[Any]], encoder: str) -> bool:
+    return any(name.startswith(f"{encoder}_encoder.") for name in weights)
+
+
+def _train_heads(films: Films, features: FilmFeatures) -> tuple[FusionNetwork, list[dict[str, float]]]:
+    """A new fusion trained on what the encoders make of the films, and its epochs' figures."""
+    request, labels, train = films.request, films.snapshot.labels, films.rows("train")
+    network = new_fusion(features, labels, train=train, seed=request.seed)
+    result = fit(
+        network,
+        FeatureSource(features),
+        labels,
+        train=train,
+        val=films.rows("val"),
+        config=heads_config(request),
+        device=films.device,
+        targets=films.targets,
+        # A checkpoint belongs to the films and to the encoders whose output the heads read.
+        checkpoint=request.work / f"heads-{request.inputs}-{films.aim}-{both_sha256(films)}.safetensors",
+        progress=request.progress,
+        stage="train heads",
+    )
+    return network, result.epochs
+
+
+def both_sha256(films: Films) -> str:
     """What the encoders are, in short."""
     return f"{state_sha256(films.sentence)[:8]}-{state_sha256(films.image)[:8]}"
 
@@ -253,7 +306,7 @@ def _tune(films: Films, network: FusionNetwork, *, posters_tuned: bool) -> FitRe
     """Tune encoders and heads from end to end; their weights are the best epoch's afterwards."""
     request, snapshot = films.request, films.snapshot
     # Named by the encoders it starts from, too: nothing in a checkpoint tells whether they were tuned on posters before.
-    checkpoint = f"end-to-end-{request.inputs}-{films.aim}-{_both_sha256(films)}"
+    checkpoint = f"end-to-end-{request.inputs}-{films.aim}-{both_sha256(films)}"
     result = fit(
         FilmNetwork(films.sentence, films.image, network, tune_image=not posters_tuned),
         FilmSource(films.texts, films.posters),
