@@ -17,14 +17,12 @@ from torch import Tensor
 from ml_core.evaluation import macro_roc_auc
 from ml_core.fit_config import FitConfig
 from ml_core.networks.reading import ReadingHead
-from ml_core.poster_text import PosterReader
+from ml_core.poster_text import MOST_READ, PosterReader
 from ml_core.snapshot import Snapshot
 from ml_core.stopping import stop_if_asked
 from ml_core.training import FitResult, Progress, Rows, fit, shuffled
 
 CACHE_FILE = "poster-texts.json"
-# Of the train films' posters: reading takes a seventh of a second each on two cores, and more of them would bring little more.
-MOST_READ = 8000
 EPOCHS = 6
 # A text that was read counts as so many titles: those are many more, and easier.
 _READ_WEIGHT = 3

@@ -232,6 +232,7 @@ def _as_json(
         ),
         "inputs": list(inputs),
         "poster_error": batch.poster_errors[row],
+        "poster_text": batch.poster_texts[row],
     }
 
 

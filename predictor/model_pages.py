@@ -27,6 +27,7 @@ INPUT_NAMES = {
     "title_poster": "Poster and title, no overview",
     "title": "Title alone",
     "poster": "Poster alone",
+    "picture": "Poster alone, unread",
     "all_films": "Each film with what it has",
 }
 _NAMES = {label.tmdb_id: label.name for label in LABELS}

@@ -80,7 +80,8 @@ class OnlinePrediction:
     """What one version, the champion, says of one film. Lists are in `label_ids` order.
 
     `overview_probabilities` and `poster_probabilities` are None where there is no such input; `predicted` are
-    TMDB genre ids, sorted; `inputs` names what was used; `poster_error` says why a poster was not.
+    TMDB genre ids, sorted; `inputs` names what was used; `poster_error` says why a poster was not; `poster_text` is what
+    was read on a poster that came with nothing else.
     """
 
     version_id: int
@@ -92,6 +93,7 @@ class OnlinePrediction:
     predicted: tuple[int, ...]
     inputs: tuple[str, ...]
     poster_error: str | None
+    poster_text: str = ""
 
 
 def predict_online(film: OnlineFilm, *, timeout: float | None = None) -> OnlinePrediction:

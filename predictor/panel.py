@@ -97,7 +97,8 @@ class Panel:
     """A prediction laid out: the genres that model or TMDB name, the most probable first, then all the others.
 
     `compared` tells whether there are labels of TMDB's to compare with. `stale` that the film changed after it was
-    predicted. `part` is of the version's training, empty where it never met the film.
+    predicted. `part` is of the version's training, empty where it never met the film. `poster_text` is what was read on the
+    poster of an online prediction that had nothing else.
     """
 
     version: ModelVersion
@@ -109,6 +110,7 @@ class Panel:
     stale: bool
     part: str
     poster_error: str
+    poster_text: str = ""
 
     @property
     def rows(self) -> tuple[GenreRow, ...]:
@@ -220,6 +222,7 @@ def online_panel(
         stale=False,
         part="",
         poster_error=prediction.poster_error or "",
+        poster_text=prediction.poster_text,
     )
 
 

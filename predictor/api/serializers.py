@@ -251,6 +251,9 @@ class OnlinePredictionSerializer(serializers.Serializer):
 
     version = VersionSerializer()
     inputs = serializers.ListField(child=serializers.CharField(), help_text="Of title, overview, poster.")
+    poster_text = serializers.CharField(
+        allow_blank=True, help_text="What was read on a poster that came with nothing else."
+    )
     predicted = Labels()
     genres = ProbabilitySerializer(many=True)
 

@@ -41,6 +41,10 @@ class TrainingRequestSerializer(StrictSerializer):
         allow_null=True,
         help_text="A version trained on the films of the same split, whose probabilities have a share in what is learned.",
     )
+    read_posters = serializers.BooleanField(
+        required=False,
+        help_text="Use what is written on posters that come with nothing else; of `fusion` with both inputs alone.",
+    )
     seed = _bounded("seed")
     loss = serializers.ChoiceField(choices=list(LOSSES.items()), required=False)
     criterion = serializers.ChoiceField(

@@ -26,6 +26,8 @@ _FIGURES = {
 
 def charts_of(curves: Sequence[dict[str, Any]]) -> list[Chart]:
     """Loss, ROC AUC and F1 by epoch, of films that it learns from and of films that it does not; none before the first."""
+    # What is read on posters alone says little, and its figures are of those films: no continuation of the others' curves.
+    curves = [entry for entry in curves if entry["stage"] in _STAGES]
     return [_chart(name, curves) for name in _FIGURES if any(f"val_{name}" in entry for entry in curves)]
 
 

@@ -84,6 +84,7 @@ def command(
     }
     words = [str(word) for key, value in options.items() if value is not None for word in (f"--{key}", value)]
     train = [sys.executable, "-m", "ml_core", "train", str(snapshot), str(artifact), *words]
+    train += ["--read-posters"] if asked.read_posters else []
     return ["nice", "-n", _NICENESS, *train, "--all-gpus", "--lifeline"]
 
 

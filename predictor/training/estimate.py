@@ -6,25 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ml_core.dataset import TEST_SHARE, VAL_SHARE
+from ml_core.poster_text import MOST_READ
 from predictor.models import TrainingRun
 from predictor.snapshots import PartCounts, count_films
 from predictor.training.settings import TrainingSettings
 
-# The parts of a training, in their order; "posters" and "tune" only where encoders are tuned.
-PHASES = ("prepare", "posters", "train", "tune", "finish")
+# The parts of a training, in their order; "posters" and "tune" only where encoders are tuned, "reading" where it is learned.
+PHASES = ("prepare", "posters", "train", "tune", "reading", "finish")
 EPOCHS = {"fusion": 20, "lstm_cnn": 20}  # the recipes' own
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Seconds a unit: of a film to prepare and to finish, of a poster in an epoch, of a film in an epoch to train and to tune; and
-    megabytes.
+    """Seconds a unit: of a film to prepare and to finish, of a poster in an epoch, of a film in an epoch to train and to tune, of a
+    poster to read; and megabytes.
     """
 
     prepare: float
     posters: float
     train: float
     tune: float
+    reading: float
     finish: float
     memory: float
 
@@ -32,8 +34,12 @@ class Costs:
 # Two CPU cores with other work beside it: the starter catalog of `make demo`, and where that is too small to tell (tuning,
 # encoding) also the 43,921 films of docs/quality.md. Rounded up: who waits would rather be surprised the other way.
 _MEASURED = {
-    "fusion": Costs(prepare=0.0125, posters=0.02, train=0.0005, tune=0.06, finish=0.03, memory=1250),
-    "lstm_cnn": Costs(prepare=0.01, posters=0.0, train=0.001, tune=0.0, finish=0.03, memory=1200),
+    "fusion": Costs(
+        prepare=0.0125, posters=0.02, train=0.0005, tune=0.06, reading=0.17, finish=0.03, memory=1250
+    ),
+    "lstm_cnn": Costs(
+        prepare=0.01, posters=0.0, train=0.001, tune=0.0, reading=0.0, finish=0.03, memory=1200
+    ),
 }
 # A batch of posters with norms at work needs more than one of films; all posters of docs/quality.md were mapped, too.
 _TUNING_MEMORY, _POSTERS_MEMORY = 2600.0, 5800.0
@@ -86,12 +92,16 @@ def estimate(settings: TrainingSettings) -> Estimate:
 def units_of(settings: TrainingSettings, *, train: int, val: int, test: int, posters: int) -> dict[str, int]:
     """How many films, or films times epochs, each phase has to do with; ``posters`` are those of all three parts."""
     films = train + val + test
+    with_poster = posters / films if films else 0.0
     return {
         # A teacher reads the films as the encoders do.
         "prepare": films + (train if settings.teacher else 0),
-        "posters": round(posters * train / films) * settings.poster_epochs if films else 0,
+        "posters": round(with_poster * train) * settings.poster_epochs,
         "train": train * (settings.epochs or EPOCHS[settings.network]),
         "tune": train * settings.tune_epochs,
+        "reading": min(round(with_poster * train), MOST_READ) + round(with_poster * (val + test))
+        if settings.read_posters
+        else 0,
         "finish": val + test,
     }
 
@@ -103,6 +113,8 @@ def _last_of_its_kind(settings: TrainingSettings) -> TrainingRun | None:
     ).filter(progress__has_key="units")
     if settings.tune_epochs:
         runs = runs.filter(request__tune_epochs__gt=0)
+    if settings.read_posters:
+        runs = runs.filter(request__read_posters=True)
     if settings.poster_epochs:
         runs = runs.filter(request__poster_epochs__gt=0)
     return runs.defer("curves", "log").first()

@@ -16,6 +16,7 @@ _TRAINING_STAGES = {
     "train heads": "train",
     "train lstm_cnn": "train",
     "tune encoders": "tune",
+    "train reading": "reading",
 }
 _PACE = ("films_per_second", "learning_rate", "memory_mb", "gpu_memory_mb")
 _CURVES = (
@@ -121,6 +122,8 @@ class ProgressReader:
         phase = _TRAINING_STAGES.get(stage)
         if phase is None and stage in {"calibrate and judge", "done"}:
             phase = "finish"
+        if phase is None and stage == "read posters" and self._phase != "finish":
+            phase = "reading"
         if phase is None and self._phase == "posters":
             phase = "prepare"  # encoding comes after them
         self._enter(phase or self._phase)

@@ -57,7 +57,8 @@ class InvalidSettingsError(ValueError):
 class TrainingSettings:
     """The settings of a training. None leaves the choice to the network's recipe.
 
-    ``teacher`` is the id of a model version that has a share in what is learned; None: there is none.
+    ``teacher`` is the id of a model version that has a share in what is learned; None: there is none. ``read_posters`` has it learn
+    in the end to use what is written on posters that come with nothing else.
 
     The last five narrow the films that it learns and validates on; it is judged on all test films of the split in any case,
     so that versions stay comparable. ``languages`` are ISO 639-1 codes, ``genres`` TMDB ids of which a film has one.
@@ -69,6 +70,7 @@ class TrainingSettings:
     poster_epochs: int = 0
     tune_epochs: int = 0
     teacher: int | None = None
+    read_posters: bool = False
     seed: int = 0
     loss: str = "bce"
     criterion: str = "f1"
@@ -110,12 +112,16 @@ class TrainingSettings:
             for name in ("poster_epochs", "tune_epochs"):
                 if getattr(self, name):
                     errors[name] = ["The article's network has no encoders to tune."]
+            if self.read_posters:
+                errors["read_posters"] = ["The article's network does not read."]
             if self.teacher:
                 errors["teacher"] = ["The article's network learns from labels alone."]
             if self.loss != "bce":
                 errors["loss"] = ["The article's network is trained with binary cross-entropy."]
         elif self.poster_epochs and self.inputs == "overview":
             errors["poster_epochs"] = ["It is to read no posters."]
+        elif self.read_posters and self.inputs != "both":
+            errors["read_posters"] = ["For that it has to know titles and posters."]
         if self.first_year and self.last_year and self.first_year > self.last_year:
             errors["last_year"] = ["It is before the first year."]
         if errors:
@@ -144,6 +150,10 @@ def _parse_one(name: str, value: Any) -> Any:
     if name in _CHOICES:
         if value not in _CHOICES[name]:
             raise ValueError(f"It must be one of {', '.join(_CHOICES[name])}.")
+        return value
+    if name == "read_posters":
+        if type(value) is not bool:
+            raise ValueError("True or false is expected.")
         return value
     if name in BOUNDS:
         return _whole_number(name, value)

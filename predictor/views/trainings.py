@@ -156,6 +156,8 @@ def _settings(run: TrainingRun) -> list[tuple[str, Any]]:
     }
     if run.request.get("teacher"):
         named["teacher"] = f"half from version {run.request['teacher']}"
+    if run.request.get("read_posters"):
+        named["read_posters"] = "yes"
     labels = {field.name: str(field.label) for field in TrainingForm()}
     return [
         (label, ", ".join(named[name]) if isinstance(named[name], list) else named[name])

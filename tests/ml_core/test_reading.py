@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,13 @@ from ml_core.__main__ import main
 from ml_core.artifact import ArtifactDescription, ArtifactError
 from ml_core.explain import explain
 from ml_core.networks.encoders import ImageEncoder
-from ml_core.poster_text import PosterReader, spaced
+from ml_core.poster_text import MOST_READ, PosterReader, spaced
 from ml_core.poster_views import encode_views
 from ml_core.predictor import FilmInput, Predictor
-from ml_core.reading import MOST_READ, read_posters, some_of
+from ml_core.reading import read_posters, some_of
 from ml_core.snapshot import Snapshot, SnapshotFilm, SnapshotWriter
 from ml_core.stopping import TrainingStopped
+from tests.lettering import lettered
 
 # By genre: what its posters say. Their titles, overviews and colours are all alike.
 LETTERING = {
@@ -29,19 +29,6 @@ LETTERING = {
     35: ("WEDDING", "FUNNY JOKE", "HAPPY CLOWN", "CRAZY PARTY"),
 }
 FILMS = 128
-
-
-def lettered(lines: Sequence[str], *, size: int = 26, seed: int = 0, kind: str = "PNG") -> bytes:
-    """A dark poster of 140 x 210 pixels with some noise and those lines in white."""
-    noise = np.random.default_rng(seed).normal(50, 6, (210, 140, 3))
-    image = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
-    draw = ImageDraw.Draw(image)
-    for number, line in enumerate(lines):
-        fitting = min(size, int(size * 128 / draw.textlength(line, font=ImageFont.load_default(size))))
-        draw.text((6, 30 + 50 * number), line, fill="white", font=ImageFont.load_default(fitting))
-    file = io.BytesIO()
-    image.save(file, kind)
-    return file.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -10,18 +10,22 @@ from ml_core.inputs import INPUT_SETS
 from ml_core.labels import LABEL_IDS
 
 
-def write_random_artifact(folder: Path, *, seed: int = 0, films: dict[str, list[int]] | None = None) -> Path:
+def write_random_artifact(
+    folder: Path, *, seed: int = 0, films: dict[str, list[int]] | None = None, reads_posters: bool = False
+) -> Path:
     """Write a fusion artifact whose heads were never trained; equal seeds say the same of a film."""
     import torch
 
     from ml_core.networks.encoders import ImageEncoder, SentenceEncoder
     from ml_core.networks.fusion import FusionConfig, FusionNetwork
+    from ml_core.networks.reading import ReadingHead
     from ml_core.recipes.finishing import half
 
     torch.manual_seed(seed)
     image = ImageEncoder("efficientnet-lite0")
     config = {"poster_width": image.width, "hidden": 32}
     network = FusionNetwork(FusionConfig(**config))
+    reading = ReadingHead(SentenceEncoder.width)
     calibration = TemperatureCalibration((1.0,) * len(LABEL_IDS)).to_json()
     write_artifact(
         folder,
@@ -34,6 +38,7 @@ def write_random_artifact(folder: Path, *, seed: int = 0, films: dict[str, list[
             "calibration": dict.fromkeys(INPUT_SETS, calibration),
             "prior": [0.1] * len(LABEL_IDS),
             "poster_size": [64, 64],
+            "reads_poster_text": reads_posters,
             "encoders": {
                 "sentence": SentenceEncoder.identity().as_json(),
                 "image": {"name": "efficientnet-lite0"} | image.identity().as_json(),
@@ -42,7 +47,8 @@ def write_random_artifact(folder: Path, *, seed: int = 0, films: dict[str, list[
         },
         metrics={},
         films={"train": [], "val": [], "test": []} | (films or {}),
-        weights=half(network.state_dict(), "fusion."),
+        weights=half(network.state_dict(), "fusion.")
+        | (half(reading.state_dict(), "reading.") if reads_posters else {}),
         model_card="# A model of random weights\n",
     )
     return folder

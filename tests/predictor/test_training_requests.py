@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from datetime import timedelta
 
@@ -47,6 +48,10 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
         ({"network": "lstm_cnn", "poster_epochs": 1}, "poster_epochs"),
         ({"network": "lstm_cnn", "teacher": 1}, "teacher"),
         ({"inputs": "overview", "poster_epochs": 1}, "poster_epochs"),
+        ({"network": "lstm_cnn", "read_posters": True}, "read_posters"),
+        ({"inputs": "poster", "read_posters": True}, "read_posters"),
+        ({"read_posters": "yes"}, "read_posters"),
+        ({"read_posters": 1}, "read_posters"),
         ({"teacher": 0}, "teacher"),
         ({"epoch": 3}, "epoch"),
     ],
@@ -63,6 +68,7 @@ def test_settings_that_no_training_can_have_are_refused_by_field(given_, field):
         optional={
             "epochs": st.none() | st.integers(1, 200),
             "seed": st.integers(0, 2**31 - 1),
+            "read_posters": st.booleans(),
             "languages": st.lists(st.sampled_from(["en", "fr", "de"]), max_size=5),
             "genres": st.lists(st.sampled_from([18, 35, 27])),
         },
@@ -81,6 +87,31 @@ def make_version(split: str = "", **more) -> ModelVersion:
     return ModelVersion.objects.create(**given, folder="a", label_ids=[18], training=training_, **more)
 
 
+#: What the form sends where nothing was changed, empty fields aside.
+FORM = {"network": "fusion", "inputs": "both", "loss": "bce", "criterion": "f1", "split": "default"}
+
+
+def test_form_and_command_ask_for_posters_to_be_read(admin_client):
+    page = admin_client.get(reverse("trainings")).content.decode()
+    assert re.search(r'<label class="choice"><input type="checkbox" name="read_posters"', page)
+    assert admin_client.post(reverse("trainings"), FORM | {"read_posters": "on"}).status_code == 302
+    assert TrainingRun.objects.latest("pk").request["read_posters"] is True
+    assert admin_client.post(reverse("trainings"), FORM | {"seed": "3"}).status_code == 302
+    run = TrainingRun.objects.latest("pk")
+    assert run.request["read_posters"] is False
+    assert "Reads what is on posters" not in _settings_shown(admin_client, run)
+    call_command("retrain", "--read-posters", "--seed", "5")
+    run = TrainingRun.objects.latest("pk")
+    assert run.request["read_posters"] is True
+    assert "Reads what is on posters" in _settings_shown(admin_client, run)
+    # Two trainings that differ in it are two.
+    assert TrainingSettings(read_posters=True).sha256() != TrainingSettings().sha256()
+
+
+def _settings_shown(client, run) -> str:
+    return client.get(reverse("training", args=(run.pk,))).content.decode()
+
+
 def test_who_teaches_was_trained_here_on_the_same_split(admin_client):
     ours, other, foreign = (
         make_version(split, sha256=letter * 64)
@@ -95,7 +126,7 @@ def test_who_teaches_was_trained_here_on_the_same_split(admin_client):
     assert run.request["teacher"] == ours.pk
     form = TrainingForm()
     assert [value for value, _ in form.fields["teacher"].choices] == ["", other.pk, ours.pk]
-    asked = {"network": "fusion", "inputs": "both", "loss": "bce", "criterion": "f1", "split": "default"}
+    asked = FORM
     wrong = admin_client.post(reverse("trainings"), asked | {"teacher": str(other.pk)})
     assert wrong.status_code == 400
     assert f"No version {other.pk} was trained here" in wrong.content.decode()
@@ -274,6 +305,9 @@ def test_an_estimate_says_where_its_figures_are_from():
     # Every third film has a poster: 8 of 24.
     assert by_posters.phases["posters"] == pytest.approx(2 * 8 * 0.02)
     assert "posters" not in first.phases
+    reading = estimate(TrainingSettings(read_posters=True))
+    assert reading.phases["reading"] == pytest.approx(16 * 0.17)  # of films that validate and test, too
+    assert "reading" not in first.phases
     done = TrainingRun.objects.create(
         state="done",
         device="H100",

@@ -73,7 +73,7 @@ def test_a_training_on_posters_first_that_learns_from_a_version_before(start_wor
     first = ask()
     start_worker("train")
     eventually(became(first, "done", "failed"), seconds=LONG)
-    run = ask(poster_epochs=2, tune_epochs=1, teacher=first.version_id)
+    run = ask(poster_epochs=2, tune_epochs=1, teacher=first.version_id, read_posters=True)
     eventually(became(run, "done", "failed"), seconds=LONG)
     assert (run.state, run.reason) == ("done", ""), run.log
     stages = ["tune on posters"] * 2 + ["train heads"] * 2 + ["tune encoders"]
@@ -82,7 +82,11 @@ def test_a_training_on_posters_first_that_learns_from_a_version_before(start_wor
     assert config["teacher"] == {"name": first.version.name, "sha256": first.version.sha256}
     assert config["encoders"]["image"]["tuned"]
     assert config["encoders"]["sentence"]["tuned"]
+    # It was to read, but nothing is written on these posters.
+    assert "--read-posters" in config["command"]
+    assert not config["reads_poster_text"]
     assert run.progress["seconds"]["posters"] > 0
+    assert run.progress["seconds"]["reading"] > 0
     assert run.progress["units"]["posters"] == 16
 
 

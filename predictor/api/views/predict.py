@@ -69,6 +69,7 @@ class PredictView(ApiView):
                 {
                     "version": version,
                     "inputs": panel.inputs,
+                    "poster_text": answer.poster_text,
                     "predicted": answer.predicted,
                     "genres": panel.rows,
                     "explanation": explained(film, explanation, version) if explanation else None,

@@ -41,6 +41,11 @@ class Command(BaseCommand):
         )
         parser.add_argument("--tune-epochs", type=int, help="of the encoders, end to end (fusion)")
         parser.add_argument("--teacher", type=int, help="id of a version that has a share in what is learned")
+        parser.add_argument(
+            "--read-posters",
+            action="store_true",
+            help="use what is written on posters that come with nothing else (fusion)",
+        )
         parser.add_argument("--seed", type=int)
         parser.add_argument("--loss", choices=LOSSES)
         parser.add_argument("--criterion", choices=CRITERIA, help="what thresholds are chosen for")

@@ -36,6 +36,15 @@ def test_a_training_is_asked_for_once_however_often_it_is_sent(by_admin):
     assert [row["id"] for row in by_admin.get(TRAININGS).json()] == [body["id"]]
 
 
+def test_it_is_asked_for_to_read_posters(by_admin, assert_problem):
+    asked = by_admin.post(TRAININGS, {"read_posters": True}).json()
+    assert asked["settings"]["read_posters"] is True
+    assert by_admin.post(TRAININGS, {}).json()["settings"]["read_posters"] is False
+    for wrong in ({"read_posters": "perhaps"}, {"read_posters": True, "inputs": "overview"}):
+        problem = assert_problem(by_admin.post(TRAININGS, wrong), 400)
+        assert set(problem["errors"]) == {"read_posters"}
+
+
 def test_settings_are_refused_by_field(by_admin, assert_problem):
     problem = assert_problem(by_admin.post(TRAININGS, {"epochs": 0, "epoch": 1}), 400)
     assert set(problem["errors"]) == {"epoch"}
