@@ -30,6 +30,9 @@ def model_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         + ("layers tuned (in this artifact)" if encoder["tuned"] else "as it came")
         for kind, encoder in config["encoders"].items()
     ]
+    reader = config.get("reader")
+    if reader:
+        encoders.append(f"- reader of posters: `{reader['package']}` {reader['version']}, as it came")
     teacher, start = config.get("teacher"), config.get("start")
     lines = [
         f"# {config['name']}",

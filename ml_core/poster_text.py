@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,12 @@ def _text(engine: Any, image: NDArray[np.uint8]) -> str:
     boxes = np.array(engine.sorted_boxes(boxes))
     lines, _ = engine.text_rec(engine.get_crop_img_list(image, boxes))
     return " ".join(spaced(text) for text, sure, *_ in lines if float(sure) >= _LEAST_SURE and len(text) > 1)
+
+
+@lru_cache(maxsize=1)
+def shared_reader() -> PosterReader:
+    """The one reader of all models in this process: its engines are large, and none of them belongs to a model."""
+    return PosterReader()
 
 
 def identity() -> dict[str, str]:

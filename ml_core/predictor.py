@@ -25,7 +25,7 @@ from ml_core.inputs import INPUT_SETS, Input, input_set, tidy
 from ml_core.networks import UnknownNetworkError, network
 from ml_core.networks.encoders import EncoderError
 from ml_core.networks.fusion import EMBEDDING_WIDTH
-from ml_core.poster_text import PosterReader
+from ml_core.poster_text import PosterReader, shared_reader
 from ml_core.posters import Pixels, PosterError, decode_poster
 from ml_core.scorers import FilmText, Scorer
 from ml_core.thresholds import DEFAULT_THRESHOLD
@@ -95,7 +95,7 @@ class Predictor:
         except (KeyError, TypeError, ValueError, CalibrationError) as error:
             raise ArtifactError(f"{description.folder / 'config.json'}: {error!r}") from error
         self._pool = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="decode")
-        self._reader = reader or PosterReader()
+        self._reader = reader or shared_reader()
 
     @classmethod
     def load(

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ml_core import poster_tuning, ranks
+from ml_core import poster_text, poster_tuning, ranks
 from ml_core.artifact import ArtifactDescription
 from ml_core.devices import choose_device
 from ml_core.features import FeatureSource, FilmFeatures, film_features, state_sha256
@@ -222,6 +222,7 @@ def train_fusion(request: TrainingRequest) -> str:
             "reads": sorted(reads),
             "reads_tagline": "title" in reads,
             "reads_poster_text": reading is not None,
+            "reader": poster_text.identity() if reading else None,
         },
     )
 

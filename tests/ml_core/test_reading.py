@@ -28,7 +28,7 @@ LETTERING = {
     27: ("HAUNTED", "DEMON", "HOUSE OF FEAR", "ZOMBIE NIGHT"),
     35: ("WEDDING", "FUNNY JOKE", "HAPPY CLOWN", "CRAZY PARTY"),
 }
-FILMS = 128
+FILMS = 96
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +243,7 @@ def test_all_else_stays_as_it_was_at_the_start(reading: Path, start: Path) -> No
     assert "poster alone, what is written on it unread" in card
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_from_tuned_encoders(lettered_films: Path, start: Path, tmp_path: Path) -> None:
     tune = ("--tune-epochs", "1", "--tune-batch-size", "16")
     assert train(lettered_films, tmp_path / "tuned", "--start", start, *tune) == 0

@@ -43,11 +43,11 @@ def test_every_door_tells_what_was_read(client, reading_champion, start_worker, 
     assert read.poster_probabilities == read.probabilities
 
     page = client.post("/try/", {"poster": SimpleUploadedFile("poster.png", POSTER, "image/png")})
-    assert "Read on the poster: HAUNTED HOUSE" in page_text(page)
+    assert "Read on it: HAUNTED HOUSE" in page_text(page)
     page = client.post(
         "/try/", {"title": "It", "poster": SimpleUploadedFile("poster.png", POSTER, "image/png")}
     )
-    assert "Read on the poster" not in page_text(page)
+    assert "Read on it" not in page_text(page)
 
     answer = APIClient().post(
         "/api/v1/predict/",
