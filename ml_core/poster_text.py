@@ -1,8 +1,8 @@
 """What is written on a poster: lines of text are found and read, the largest of them kept, which are the title most of the time.
 
 Detector and recogniser are PaddleOCR's PP-OCRv4 (Li et al. 2022, "PP-OCRv3", and its successor), run by RapidOCR on the CPU out of
-its package. They read a poster in a fifth of a second of one core, ten times as long as an image encoder, so a poster is read
-only where a film comes with nothing else: beside a title there is little to gain from reading it again.
+its package. With reading, and the several views of :mod:`ml_core.poster_views`, a prediction takes six to nine times as long
+(`benchmarks.poster_reading`), so a poster is read only where a film comes with nothing else: the title is what it would tell.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MOST_LINES, _SMALLEST_LINE = 5, 0.4
 _LEAST_SURE = 0.8
 # Each has an engine of its own, of 100 MB.
 _THREADS = min(4, os.cpu_count() or 1)
-# Posters of train films that a training reads: each takes a seventh of a second on two cores.
+# Posters of train films that a training reads: two cores read 8 a second (`benchmarks.poster_reading`).
 MOST_READ = 8000
 # Letters in a row that may be several words: the recogniser reads Chinese, too, and often leaves the spaces out.
 _MAY_BE_SEVERAL = re.compile(r"[A-Za-z']{6,}")

@@ -1,7 +1,7 @@
 """Looking at a poster more than once: as it is, mirrored, a little enlarged, and both; what an encoder makes of them is averaged.
 
 What is random in a network's answer differs from view to view and is averaged away, what it sees stays (Krizhevsky et al. 2012, who averaged ten
-crops and mirror images). It takes four times as long, so it is for posters that come with nothing else, where reading takes longer still.
+crops and mirror images). It takes four passes instead of one, so it is for posters that come with nothing else, where reading takes longer still.
 """
 
 from __future__ import annotations
