@@ -166,6 +166,7 @@ def train_fusion(request: TrainingRequest) -> str:
     if start is not None:
         network = start.scorer.network
         training = dict(start.description.metrics.get("training", {}))
+        training.pop("reading", None)
         weights = {name: array for name, array in start.weights.items() if name.split(".")[0] in _ENCODERS}
     else:
         if posters_tuned:
@@ -254,14 +255,14 @@ def _train_heads(films: Films, features: FilmFeatures) -> tuple[FusionNetwork, l
         device=films.device,
         targets=films.targets,
         # A checkpoint belongs to the films and to the encoders whose output the heads read.
-        checkpoint=request.work / f"heads-{request.inputs}-{films.aim}-{both_sha256(films)}.safetensors",
+        checkpoint=request.work / f"heads-{request.inputs}-{films.aim}-{_both_sha256(films)}.safetensors",
         progress=request.progress,
         stage="train heads",
     )
     return network, result.epochs
 
 
-def both_sha256(films: Films) -> str:
+def _both_sha256(films: Films) -> str:
     """What the encoders are, in short."""
     return f"{state_sha256(films.sentence)[:8]}-{state_sha256(films.image)[:8]}"
 
@@ -307,7 +308,7 @@ def _tune(films: Films, network: FusionNetwork, *, posters_tuned: bool) -> FitRe
     """Tune encoders and heads from end to end; their weights are the best epoch's afterwards."""
     request, snapshot = films.request, films.snapshot
     # Named by the encoders it starts from, too: nothing in a checkpoint tells whether they were tuned on posters before.
-    checkpoint = f"end-to-end-{request.inputs}-{films.aim}-{both_sha256(films)}"
+    checkpoint = f"end-to-end-{request.inputs}-{films.aim}-{_both_sha256(films)}"
     result = fit(
         FilmNetwork(films.sentence, films.image, network, tune_image=not posters_tuned),
         FilmSource(films.texts, films.posters),

@@ -52,7 +52,6 @@ def learn_to_read(films: Films, network: FusionNetwork) -> Reading | None:
     titled = films.rows("train")[films.texts.has_title[films.rows("train")]]
     with ranks.leader_first():
         reader = PosterReader(request.work / CACHE_FILE)
-        # In the order of their sizes: val must be read whole.
         on_val = _read(films, reader, val)
         on_train = _read(films, reader, some_of(train, seed=request.seed))
         titles = token_vectors(
