@@ -5,7 +5,7 @@ WORKDIR /app
 COPY requirements.lock ./
 # Hashes are required: what runs is what was tested. The lock holds the CUDA build of torch, which also runs
 # on a machine without a GPU; README.md says how to build a smaller image for such a machine.
-RUN uv venv /venv && uv pip sync --require-hashes --python /venv/bin/python requirements.lock
+RUN uv venv /venv && uv pip sync --compile-bytecode --require-hashes --python /venv/bin/python requirements.lock
 # Only the article's network reads these; a training of it must not need the network.
 RUN /venv/bin/python -m nltk.downloader -d /nltk_data stopwords wordnet omw-1.4
 

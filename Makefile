@@ -42,11 +42,12 @@ $(UV):
 	@echo "==> Getting uv"
 	@$(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv
 
-# uv, not pip: only then do torch and torchvision come from the same source and fit each other.
+# uv, not pip: only then do torch and torchvision come from the same source and fit each other. Compiled at once: a process that must not
+# write beside the packages would compile them each time, and importing torch takes twice as long then.
 .venv/.installed: requirements.lock | $(UV)
 	@echo "==> Installing what the lock names into .venv"
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
-	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.lock
 	@touch $@
 
 clean:  ## everything this machine made, data included
