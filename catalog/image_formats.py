@@ -27,7 +27,7 @@ MOST_SECTIONS = 5_000
 # Pillow unpacks each compressed text of a PNG, up to 1 MB.
 MOST_PNG_TEXTS = 12
 # Decoders copy what stands beside the picture, libwebp several times. Colour profiles have up to some 500 kB.
-MOST_METADATA = {"png": 4 * 2**20, "webp": 7 * 2**17}
+MOST_METADATA = {"png": 4 * 2**20, "webp": 2**20}
 # What the catalog's columns hold, and twice what any poster has.
 MOST_SIDE = 32_767
 
