@@ -18,8 +18,8 @@ MOST_JPEG_PIXELS = 40_000_000
 MOST_PNG_PIXELS = 12_000_000
 # With several scans libjpeg keeps all coefficients, 2 bytes each, up to one a pixel and colour component: 60 MB.
 MOST_BUFFERED_JPEG_VALUES = 30_000_000
-# Pillow's WebP decoder holds four copies of 4 bytes a pixel: 64 MB.
-MOST_WEBP_PIXELS = 4_000_000
+# Pillow's WebP decoder holds four copies of 4 bytes a pixel: 62 MB, and metadata beside them.
+MOST_WEBP_PIXELS = 3_900_000
 # libjpeg's own progressive script has 10 scans; each is a pass over the whole image.
 MOST_SCANS = 32
 # A photograph's metadata takes dozens of them; a million tiny ones would take seconds to walk.

@@ -96,10 +96,10 @@ LARGEST = {
     ),
     "PNG of 12 megapixels": ("PNG", (3_000, 4_000), "RGBA", {"compress_level": 1}),
     "PNG of 12 megapixels with a palette": ("PNG", (3_000, 4_000), "P", {"compress_level": 1}),
-    "WebP of 4 megapixels": ("WEBP", (1_600, 2_500), "RGB", {"method": 0}),
-    "WebP of 4 megapixels with metadata": (
+    "WebP of 3.9 megapixels": ("WEBP", (1_560, 2_500), "RGB", {"method": 0}),
+    "WebP of 3.9 megapixels with metadata": (
         "WEBP",
-        (1_600, 2_500),
+        (1_560, 2_500),
         "RGB",
         {"method": 0, "exif": b"Exif\0\0" + bytes(2**20 - 100)},
     ),
