@@ -189,7 +189,7 @@ class _FilmScorer:
             pixels = self.pixels.copy()
             pixels[:, rows, columns] = colour
             painted.append(pixels)
-        # One view of each: four times as many passes would not find other regions.
+        # One view of each: with four an explanation would take four times as many passes.
         encoded = self._encode_posters(painted, closely=False)
         log_odds = self._log_odds([self.text] * len(painted), self.encoded, encoded)
         effects: Effects = (log_odds[0] - log_odds[1:]).reshape(*GRID, -1)

@@ -66,7 +66,8 @@ def judge(
 
     "overview" hides posters, "title" and "poster" hide all else, on every film that has the input; "overview_poster" and
     "title_poster" are the films that have exactly these inputs, a title beside an overview making no difference;
-    "picture" is "poster" of a model that reads posters without what it reads; "all_films" is every film with what it has. A report is that of :func:`ml_core.evaluation.evaluate`, with
+    "picture" is "poster" of a model that reads posters, without what it reads and seen once; "all_films" is every film with what
+    it has. A report is that of :func:`ml_core.evaluation.evaluate`, with
 
     - ``trained_on``: how many of the films the artifact was trained on, where figures mean nothing;
     - ``intervals``: 95 % bootstrap intervals of all figures by the names of :data:`ml_core.evaluation.FIGURES`; those of
@@ -75,8 +76,8 @@ def judge(
     - ``differences``, of "overview_poster" alone: how much better both inputs are than "overview" and "poster" on the
       same films, by figure, with intervals.
 
-    ``reader`` is for who has one already. ``in_short`` leaves out all but ``trained_on``. ``tell`` gets the probabilities of all films that TMDB knows, each by
-    what it has.
+    ``reader`` is for who has one already. ``in_short`` leaves out all but ``trained_on``. ``tell`` gets the probabilities of all
+    films that TMDB knows, each by what it has.
     """
     predictor = Predictor.load(artifact, device=device, reader=reader)
     snapshot = Snapshot.open(snapshot_folder)
