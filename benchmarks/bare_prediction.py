@@ -19,7 +19,7 @@ import numpy as np
 from ml_core.inputs import tidy
 from ml_core.posters import decode_poster
 from ml_core.predictor import FilmInput, Predictor
-from ml_core.scorers import FilmText
+from ml_core.scorers import FilmText, Shown
 from ml_core.snapshot import Snapshot
 
 SLICE = 256
@@ -39,7 +39,7 @@ def bare_films_a_second(predictor: Predictor, films: Sequence[FilmInput]) -> flo
         has_overview = np.array([bool(text.overview) for text in texts])
         has_text = np.array([bool(text.title or text.overview) for text in texts])
         text, poster = scorer.encode_texts(texts), scorer.encode_posters(pixels, has_poster)
-        scorer.score(text, poster, has_text, has_overview, has_poster)
+        scorer.score(text, poster, Shown(has_text, has_overview, has_poster))
     return len(films) / (time.perf_counter() - start)
 
 

@@ -133,6 +133,12 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="learn in the end to use what is written on posters that come with nothing else (fusion)",
     )
+    parser.add_argument(
+        "--second-image-encoder",
+        type=Path,
+        metavar="ARTIFACT",
+        help="whose image encoder is to look, too, at posters that are read (fusion)",
+    )
     parser.add_argument("--batch-size", type=_positive)
     parser.add_argument("--tune-batch-size", type=_positive, help="films at a time while encoders are tuned")
     parser.add_argument(
@@ -249,6 +255,7 @@ def _train(options: argparse.Namespace) -> None:
             teacher=options.teacher,
             start=options.start,
             read_posters=options.read_posters,
+            second_image=options.second_image_encoder,
             batch_size=options.batch_size,
             tune_batch_size=options.tune_batch_size,
             seed=options.seed,
@@ -274,6 +281,7 @@ def _refuse_ours(options: argparse.Namespace) -> None:
         "--teacher": options.teacher,
         "--start": options.start,
         "--read-posters": options.read_posters,
+        "--second-image-encoder": options.second_image_encoder,
         "--loss": options.loss != "bce",
     }
     for option, value in asked.items():

@@ -39,7 +39,7 @@ from torch import Tensor
 from ml_core.inputs import Input, tidy
 from ml_core.posters import Pixels, decode_poster
 from ml_core.predictor import BatchPrediction, FilmInput, Predictor
-from ml_core.scorers import FilmText
+from ml_core.scorers import FilmText, Shown
 
 Effects = NDArray[np.float64]
 # Words taken out together: field, start and end of each.
@@ -191,7 +191,7 @@ class _FilmScorer:
             painted.append(pixels)
         # One view of each: with four an explanation would take four times as many passes.
         encoded = self._encode_posters(painted, closely=False)
-        log_odds = self._log_odds([self.text] * len(painted), self.encoded, encoded)
+        log_odds = self._log_odds([self.text] * len(painted), self.encoded, encoded, closely=False)
         effects: Effects = (log_odds[0] - log_odds[1:]).reshape(*GRID, -1)
         return effects
 
@@ -202,11 +202,18 @@ class _FilmScorer:
         )
 
     def _log_odds(
-        self, texts: Sequence[FilmText], encoded: Tensor, posters: Tensor, *, poster: bool = True
+        self,
+        texts: Sequence[FilmText],
+        encoded: Tensor,
+        posters: Tensor,
+        *,
+        poster: bool = True,
+        closely: bool = True,
     ) -> Effects:
         """Calibrated log-odds ``(n, 18)`` of variants, each by the inputs it still has, as a prediction has it.
 
-        ``encoded`` and ``posters`` have a row for each variant, or one for all of them.
+        ``encoded`` and ``posters`` have a row for each variant, or one for all of them; ``closely`` says whether those posters were
+        looked at as closely as a prediction does.
         """
         nothing = np.zeros(len(texts), dtype=np.bool_)
         has = dict.fromkeys(("title", "overview"), nothing) | {
@@ -214,21 +221,23 @@ class _FilmScorer:
         }
         has_text = has["title"] | has["overview"]  # as a prediction counts it: a tagline alone is no text
         has_poster = np.full(len(texts), poster and self.pixels is not None)
-        logits, _ = self.scorer.score(
-            encoded.expand(len(texts), -1),
-            posters.expand(len(texts), -1),
+        bare = has_poster & self.bare
+        shown = Shown(
             has_text,
             has["overview"],
             has_poster,
+            closely=bare & closely,
             read=has_poster & bool(self.poster_text),
         )
-        shown: dict[Input, NDArray[np.bool_]] = {
+        rows = len(texts)
+        logits, _ = self.scorer.score(encoded.expand(rows, -1), posters.expand(rows, -1), shown)
+        given: dict[Input, NDArray[np.bool_]] = {
             "title": has["title"],
             "overview": has["overview"],
             "poster": has_poster,
         }
-        inputs = [tuple(name for name, rows in shown.items() if rows[row]) for row in range(len(texts))]
-        return self.predictor.log_odds(logits, inputs, bare=has_poster & self.bare)
+        inputs = [tuple(name for name, mask in given.items() if mask[row]) for row in range(rows)]
+        return self.predictor.log_odds(logits, inputs, bare=bare)
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:

@@ -108,33 +108,45 @@ def token_vectors(
     )
 
 
-def view_features(
+def poster_features(
     posters: DecodedPosters,
     rows: Rows,
     encoder: ImageEncoder,
     *,
+    closely: bool,
+    snapshot_sha256: str,
+    cache_dir: Path,
     device: torch.device,
     progress: Progress | None = None,
-) -> NDArray[np.float32]:
-    """What the image encoder makes of several views of those films' posters (:mod:`ml_core.poster_views`), ``(rows, width)``."""
-    out = np.zeros((len(rows), encoder.width), dtype=np.float16)
+) -> HalfArray:
+    """What the image encoder makes of those films' posters, ``(rows, width)``, computed or mapped: once each, or ``closely``, as the mean of
+    several views (:mod:`ml_core.poster_views`). Every one of the films must have a usable poster.
+    """
+    height, width = posters.pixels.shape[2:]
+    digest = hashlib.sha256(rows.tobytes()).hexdigest()
+    named = f"{snapshot_sha256[:16]}-{digest[:8]}-{state_sha256(encoder)[:16]}-{height}x{width}"
+    places: Rows = np.arange(len(rows))
 
     def encode(some: Rows) -> Tensor:
-        return encode_views(encoder, torch.from_numpy(posters.batch(rows[some])).to(device))
+        pixels = torch.from_numpy(posters.batch(rows[some])).to(device)
+        features: Tensor = encode_views(encoder, pixels) if closely else encoder(pixels)
+        return features
 
-    encoder.to(device).eval()
-    places: Rows = np.arange(len(rows))
-    _in_batches(
-        places,
-        places,
-        _VIEWS_BATCH,
-        encode,
-        out,
-        device=device,
-        progress=progress,
-        stage="encode views of posters",
-    )
-    return out.astype(np.float32)
+    def fill(out: HalfArray) -> None:
+        encoder.to(device).eval()
+        _in_batches(
+            places,
+            places,
+            _VIEWS_BATCH if closely else _POSTER_BATCH,
+            encode,
+            out,
+            device=device,
+            progress=progress,
+            stage="encode views of posters" if closely else "encode posters",
+        )
+
+    path = cache_dir / f"{'views' if closely else 'posters'}-{named}.npy"
+    return cached_array(path, (len(rows), encoder.width), fill)
 
 
 def state_sha256(module: nn.Module) -> str:

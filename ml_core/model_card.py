@@ -16,7 +16,7 @@ _NETWORKS = {
 }
 
 _READS_POSTERS = (
-    " A poster that comes with nothing else is looked at in several views, and what is written on it is read (PP-OCRv4) and "
+    " A poster that comes with nothing else is looked at in several views{look}, and what is written on it is read (PP-OCRv4) and "
     "weighed in by a head of its own."
 )
 
@@ -24,9 +24,12 @@ _READS_POSTERS = (
 def model_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """The card as Markdown, its figures those of ``metrics``."""
     counts = config["snapshot"]["counts"]
-    reads = _READS_POSTERS if config.get("reads_poster_text") else ""
+    lender = config["encoders"].get("second_image", {}).get("lender")
+    reads = ""
+    if config.get("reads_poster_text"):
+        reads = _READS_POSTERS.format(look=" by two image encoders" if lender else "")
     encoders = [
-        f"- {kind} encoder: `{encoder['package']}` {encoder['version']}, weights `{encoder['sha256'][:16]}…`, "
+        f"- {kind.replace('_', ' ')} encoder: `{encoder['package']}` {encoder['version']}, weights `{encoder['sha256'][:16]}…`, "
         + ("layers tuned (in this artifact)" if encoder["tuned"] else "as it came")
         for kind, encoder in config["encoders"].items()
     ]
@@ -59,6 +62,7 @@ def model_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         "",
         *([f"TEACHER is `{teacher['name']}` with SHA-256 `{teacher['sha256']}`.", ""] if teacher else []),
         *(_start(start) if start else []),
+        *([f"LENDER is `{lender['name']}` with SHA-256 `{lender['sha256']}`.", ""] if lender else []),
         *(["## Stands on", "", *encoders, ""] if encoders else []),
         "## Figures on the test films",
         "",

@@ -27,7 +27,7 @@ from ml_core.networks.encoders import EncoderError
 from ml_core.networks.fusion import EMBEDDING_WIDTH
 from ml_core.poster_text import PosterReader, shared_reader
 from ml_core.posters import Pixels, PosterError, decode_poster
-from ml_core.scorers import FilmText, Scorer
+from ml_core.scorers import FilmText, Scorer, Shown
 from ml_core.thresholds import DEFAULT_THRESHOLD
 
 Floats = NDArray[np.float32]
@@ -178,14 +178,13 @@ class Predictor:
             [FilmText(read, "") if read else given for read, given in zip(poster_texts, texts, strict=True)]
         )
         nothing = np.zeros(len(films), dtype=np.bool_)
-        logits, embeddings = self._scorer.score(
-            text, poster, has_text, has_overview, has_poster, read=has_read
-        )
-        overview_logits, _ = self._scorer.score(text, poster, has_overview, has_overview, nothing)
-        poster_logits, _ = self._scorer.score(text, poster, nothing, nothing, has_poster)
+        shown = Shown(has_text, has_overview, has_poster, closely=bare, read=has_read)
+        logits, embeddings = self._scorer.score(text, poster, shown)
+        overview_logits, _ = self._scorer.score(text, poster, Shown(has_overview, has_overview, nothing))
+        poster_logits, _ = self._scorer.score(text, poster, Shown(nothing, nothing, has_poster))
         used = [
-            _inputs(title=title, overview=overview, poster=shown)
-            for title, overview, shown in zip(has_title, has_overview, has_poster, strict=True)
+            _inputs(title=title, overview=overview, poster=seen)
+            for title, overview, seen in zip(has_title, has_overview, has_poster, strict=True)
         ]
         probabilities = self._calibrate_by_set(logits, used, bare=bare)
         poster_probabilities = self._calibrate(poster_logits, "picture", has_poster)

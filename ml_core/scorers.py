@@ -23,6 +23,7 @@ from ml_core.networks.encoders import (
     tokenize,
 )
 from ml_core.networks.fusion import FusionConfig, FusionNetwork
+from ml_core.networks.picture import PictureHead
 from ml_core.networks.reading import ReadingHead
 from ml_core.poster_views import encode_views
 from ml_core.posters import Pixels, Size
@@ -42,6 +43,21 @@ class FilmText:
     title: str
     overview: str
     tagline: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Which inputs of ``n`` films a network is shown, masks ``(n,)``: any text, an overview in it, a poster.
+
+    ``closely`` are posters whose features come from looking closely (:meth:`Scorer.encode_posters`), ``read`` those films whose
+    text is what is written on their poster; there ``text`` is False.
+    """
+
+    text: Mask
+    overview: Mask
+    poster: Mask
+    closely: Mask | None = None
+    read: Mask | None = None
 
 
 class Scorer(Protocol):
@@ -80,21 +96,8 @@ class Scorer(Protocol):
         """
         ...
 
-    def score(
-        self,
-        text: Tensor,
-        poster: Tensor,
-        has_text: Mask,
-        has_overview: Mask,
-        has_poster: Mask,
-        *,
-        read: Mask | None = None,
-    ) -> tuple[Floats, Floats]:
-        """Logits ``(n, 18)`` and embeddings ``(n, 256)`` with exactly those inputs shown; masks are ``(n,)``.
-
-        In rows of ``read`` the text is what is written on the poster, of a film that comes with nothing else; there ``has_text`` is
-        False.
-        """
+    def score(self, text: Tensor, poster: Tensor, shown: Shown) -> tuple[Floats, Floats]:
+        """Logits ``(n, 18)`` and embeddings ``(n, 256)`` with exactly those inputs shown."""
         ...
 
 
@@ -105,25 +108,30 @@ class FusionScorer:
         self, description: ArtifactDescription, weights: dict[str, Tensor], device: torch.device
     ) -> None:
         config = description.config
-        sentence, image = config["encoders"]["sentence"], config["encoders"]["image"]
+        encoders = config["encoders"]
         self.device = device
         self.reads = frozenset(config.get("reads", ("title", "overview", "poster")))
         self.reads_tagline = bool(config.get("reads_tagline", False))
         self.sentence_encoder = SentenceEncoder.pretrained()
-        refuse_other_weights(SentenceEncoder.identity(), sentence, description)
-        self.image_encoder = ImageEncoder(image["name"])
-        refuse_other_weights(self.image_encoder.identity(), image, description)
+        refuse_other_weights(SentenceEncoder.identity(), encoders["sentence"], description)
+        self.image_encoder = tuned_image_encoder(description, "image", weights)
         height, width = config["poster_size"]
         self.poster_size: Size = (int(height), int(width))
         load_tuned(self.sentence_encoder, _below("sentence_encoder.", weights))
-        load_tuned(self.image_encoder, _below("image_encoder.", weights))
         self.network = FusionNetwork(FusionConfig(**config["network_config"]))
         self.network.load_state_dict({k: v.float() for k, v in _below("fusion.", weights).items()})
         self.reads_poster_text = bool(config.get("reads_poster_text", False))
         self.reading = ReadingHead(SentenceEncoder.width)
         if self.reads_poster_text:
             self.reading.load_state_dict({k: v.float() for k, v in _below("reading.", weights).items()})
-        for module in (self.sentence_encoder, self.image_encoder, self.network, self.reading):
+        modules = [self.sentence_encoder, self.image_encoder, self.network, self.reading]
+        self.second_image_encoder: ImageEncoder | None = None
+        if "second_image" in encoders:
+            self.second_image_encoder = tuned_image_encoder(description, "second_image", weights)
+            self.picture = PictureHead(self.image_encoder.width + self.second_image_encoder.width)
+            self.picture.load_state_dict({k: v.float() for k, v in _below("picture.", weights).items()})
+            modules += [self.second_image_encoder, self.picture]
+        for module in modules:
             module.to(device).eval().requires_grad_(False)
 
     def encode_texts(self, texts: Sequence[FilmText]) -> Tensor:
@@ -148,8 +156,10 @@ class FusionScorer:
     def encode_posters(
         self, pixels: Sequence[Pixels], has_poster: Mask, closely: Mask | None = None
     ) -> Tensor:
-        """Image features ``(n, width)``."""
-        features = torch.zeros(len(has_poster), self.image_encoder.width, device=self.device)
+        """Image features ``(n, width)``; beside them those of the second image encoder, where there is one and looks."""
+        second = self.second_image_encoder
+        width = self.image_encoder.width + (second.width if second is not None else 0)
+        features = torch.zeros(len(has_poster), width, device=self.device)
         rows = np.flatnonzero(has_poster)
         once = np.ones(len(rows), dtype=np.bool_) if closely is None else ~closely[rows]
         size = _batch_size(self.device, _POSTER_BATCH)
@@ -158,26 +168,29 @@ class FusionScorer:
                 for start in range(0, len(places), size):
                     some = places[start : start + size]
                     batch = torch.from_numpy(np.stack([pixels[place] for place in some])).to(self.device)
-                    encoded = encode_views(self.image_encoder, batch) if views else self.image_encoder(batch)
-                    features[rows[some]] = encoded.float()
+                    encoded = self._look_closely(batch) if views else self.image_encoder(batch)
+                    features[rows[some], : encoded.shape[1]] = encoded.float()
         return features
 
-    def score(
-        self,
-        text: Tensor,
-        poster: Tensor,
-        has_text: Mask,
-        has_overview: Mask,
-        has_poster: Mask,
-        *,
-        read: Mask | None = None,
-    ) -> tuple[Floats, Floats]:
-        """Logits and embeddings of the fusion network, what was read on posters added to the logits."""
-        shown = [torch.from_numpy(mask).to(self.device) for mask in (has_text, has_overview, has_poster)]
+    def _look_closely(self, batch: Tensor) -> Tensor:
+        encoders = [self.image_encoder, self.second_image_encoder]
+        return torch.cat([encode_views(encoder, batch) for encoder in encoders if encoder is not None], dim=1)
+
+    def score(self, text: Tensor, poster: Tensor, shown: Shown) -> tuple[Floats, Floats]:
+        """Logits and embeddings of the fusion network; where posters were looked at closely, with what the second look and what was
+        read on them add to the logits.
+        """
+        masks = [
+            torch.from_numpy(mask).to(self.device) for mask in (shown.text, shown.overview, shown.poster)
+        ]
+        own = poster[:, : self.image_encoder.width]
         with torch.inference_mode():
-            logits, embeddings = self.network.score(text, shown[0], shown[1], poster, shown[2])
-            if read is not None and read.any():
-                rows = torch.from_numpy(np.flatnonzero(read)).to(self.device)
+            logits, embeddings = self.network.score(text, masks[0], masks[1], own, masks[2])
+            if self.second_image_encoder is not None and shown.closely is not None and shown.closely.any():
+                rows = torch.from_numpy(np.flatnonzero(shown.closely)).to(self.device)
+                logits[rows] = self.picture.mixed(logits[rows], poster[rows])
+            if shown.read is not None and shown.read.any():
+                rows = torch.from_numpy(np.flatnonzero(shown.read)).to(self.device)
                 logits[rows] += self.reading.evidence(text[rows])
         return logits.float().cpu().numpy(), embeddings.float().cpu().numpy()
 
@@ -192,6 +205,23 @@ def refuse_other_weights(
             f"{expected['sha256'][:12]}), but {installed.package} {installed.version} with weights "
             f"{installed.sha256[:12]} is installed; install the version it names"
         )
+
+
+def tuned_image_encoder(
+    description: ArtifactDescription, kind: str, weights: dict[str, Tensor]
+) -> ImageEncoder:
+    """The image encoder that the artifact calls "image" or "second_image", its tuned weights over the pretrained ones, on the CPU.
+
+    Raises :class:`ArtifactError` where other pretrained weights are installed, ``KeyError`` where the tuned ones do not fit or are missing.
+    """
+    stored = description.config["encoders"][kind]
+    encoder = ImageEncoder(stored["name"])
+    refuse_other_weights(encoder.identity(), stored, description)
+    tuned = _below(f"{kind}_encoder.", weights)
+    if stored.get("tuned") and not tuned:
+        raise KeyError(f"no weights of the encoder {kind!r}, which was tuned")
+    load_tuned(encoder, tuned)
+    return encoder
 
 
 def load_tuned(module: torch.nn.Module, tuned: dict[str, Tensor]) -> None:
@@ -285,22 +315,13 @@ class LstmCnnScorer:
                 features[rows[start : start + _GPU_BATCH]] = self._poster_features(batch)
         return features
 
-    def score(
-        self,
-        text: Tensor,
-        poster: Tensor,
-        has_text: Mask,
-        has_overview: Mask,
-        has_poster: Mask,
-        *,
-        read: Mask | None = None,
-    ) -> tuple[Floats, Floats]:
+    def score(self, text: Tensor, poster: Tensor, shown: Shown) -> tuple[Floats, Floats]:
         """Logits, and the head's first layer (256 units) as the embedding."""
-        told = torch.from_numpy(has_overview & has_text).to(self.device)[:, None]
-        shown = torch.from_numpy(has_poster).to(self.device)[:, None]
+        told = torch.from_numpy(shown.overview & shown.text).to(self.device)[:, None]
+        seen = torch.from_numpy(shown.poster).to(self.device)[:, None]
         with torch.inference_mode():
             joined = torch.cat(
-                [torch.where(told, text, self._no_overview), torch.where(shown, poster, self._no_poster)],
+                [torch.where(told, text, self._no_overview), torch.where(seen, poster, self._no_poster)],
                 dim=1,
             )
             hidden = self.network.head[:2](joined)

@@ -119,7 +119,7 @@ def _card(folder: Path, sha256: str) -> Card:
             for column, label in enumerate(description.label_ids)
         ),
         encoders=tuple(
-            (kind, f"{encoder.get('package', '')} {encoder.get('version', '')}".strip())
+            (kind.replace("_", " "), f"{encoder.get('package', '')} {encoder.get('version', '')}".strip())
             for kind, encoder in sorted(dict(description.config.get("encoders") or {}).items())
         ),
     )

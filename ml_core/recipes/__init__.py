@@ -20,8 +20,9 @@ class TrainingRequest:
     fusion (0 leaves them as they came), ``tune_batch_size`` films at a time. ``poster_epochs`` are passes over the posters in
     which the image encoder is tuned on them alone, before all else (0 leaves that out). ``teacher`` is an artifact whose probabilities
     have a share in what every stage learns (:mod:`ml_core.teacher`). ``start`` is an artifact whose encoders and fusion the training goes on
-    from: it has posters and heads behind it, and reads posters no more unless that is asked for again. ``read_posters`` teaches the model in the end to use what is written on a poster that comes
-    with nothing else (:mod:`ml_core.reading`). ``inputs`` other than both train a network that is shown nothing else, "overview"
+    from: it has posters and heads behind it, and neither reads posters nor looks twice at them unless that is asked for again. ``read_posters`` teaches the model in the end to use what is written on a poster that comes
+    with nothing else (:mod:`ml_core.reading`). ``second_image`` is an artifact whose tuned image encoder then looks at such posters, too
+    (:mod:`ml_core.picture`). ``inputs`` other than both train a network that is shown nothing else, "overview"
     with the title beside it where the network reads titles. ``word_vectors`` is a file in word2vec's binary format for the article's network.
     """
 
@@ -35,6 +36,7 @@ class TrainingRequest:
     teacher: Path | None = None
     start: Path | None = None
     read_posters: bool = False
+    second_image: Path | None = None
     batch_size: int | None = None
     tune_batch_size: int | None = None
     seed: int = 0

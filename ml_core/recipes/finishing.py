@@ -138,6 +138,8 @@ def _command(request: TrainingRequest, network: str) -> str:
             words.append(f"--{option} {option.upper()}")
     if request.read_posters:
         words.append("--read-posters")
+    if request.second_image is not None:
+        words.append("--second-image-encoder LENDER")
     if request.word_vectors is not None:
         words.append("--word-vectors FILE")
     return " ".join([*words, f"--criterion {request.criterion}"])

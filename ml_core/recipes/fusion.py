@@ -28,6 +28,7 @@ from ml_core.poster_tuning import PosterNetwork, PosterSource
 from ml_core.posters import DecodedPosters, decode_all
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.finishing import finish, half
+from ml_core.recipes.pictures import Pictures, learn_second_look
 from ml_core.recipes.reading import learn_to_read
 from ml_core.recipes.running import tell_unusable_posters
 from ml_core.recipes.starting import Start
@@ -166,7 +167,8 @@ def train_fusion(request: TrainingRequest) -> str:
     if start is not None:
         network = start.scorer.network
         training = dict(start.description.metrics.get("training", {}))
-        training.pop("reading", None)
+        for stage in ("second_look", "reading"):
+            training.pop(stage, None)
         weights = {name: array for name, array in start.weights.items() if name.split(".")[0] in _ENCODERS}
     else:
         if posters_tuned:
@@ -182,14 +184,20 @@ def train_fusion(request: TrainingRequest) -> str:
         load_tuned(image, {name: tensor.half() for name, tensor in image.state_dict().items()})
     if request.tune_epochs or start is not None:
         features = films.features(np.sort(np.concatenate([films.rows("val"), films.rows("test")])))
-    reading = learn_to_read(films, network) if request.read_posters else None
-    if reading is not None:
-        training["reading"] = reading.epochs
-        weights |= half(reading.head.state_dict(), "reading.")
     encoders = {
         "sentence": SentenceEncoder.identity().as_json() | {"tuned": _tuned(weights, "sentence")},
         "image": image.identity().as_json() | {"name": image.name, "tuned": _tuned(weights, "image")},
     }
+    second = learn_second_look(films, network)
+    reading = learn_to_read(films, Pictures(films, network, second)) if request.read_posters else None
+    if reading is not None:
+        training["reading"] = reading.epochs
+        weights |= half(reading.head.state_dict(), "reading.")
+        if second is not None:
+            training["second_look"] = second.epochs
+            weights |= half(second.encoder.state_dict(), "second_image_encoder.")
+            weights |= half(second.head.state_dict(), "picture.")
+            encoders["second_image"] = second.described()
 
     if ranks.rank() > 0:
         return ""
@@ -235,6 +243,8 @@ def _refuse_contradictions(request: TrainingRequest) -> None:
         )
     if request.read_posters and request.inputs != "both":
         raise TrainingError("what is written on posters is read by a model of both inputs alone")
+    if request.second_image is not None and not request.read_posters:
+        raise TrainingError("a second image encoder is for posters that are read: ask for that, too")
 
 
 def _tuned(weights: dict[str, NDArray[Any]], encoder: str) -> bool:

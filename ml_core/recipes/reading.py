@@ -10,13 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from ml_core import ranks
-from ml_core.features import state_sha256, token_vectors, view_features
-from ml_core.heads import picture_logits
+from ml_core.features import state_sha256, token_vectors
 from ml_core.networks.encoders import tokenize
-from ml_core.networks.fusion import FusionNetwork
 from ml_core.networks.reading import ReadingHead
 from ml_core.poster_text import PosterReader
 from ml_core.reading import CACHE_FILE, ReadPosters, choose_weight, read_posters, some_of, train_reading
+from ml_core.recipes.pictures import Pictures
 from ml_core.training import Rows
 
 if TYPE_CHECKING:
@@ -31,21 +30,21 @@ class Reading:
     """A model that reads posters: its head, what reads, and the figures of the epochs in which the head was trained."""
 
     films: Films
-    network: FusionNetwork
+    pictures: Pictures
     head: ReadingHead
     reader: PosterReader
     epochs: list[dict[str, float]]
 
     def bare_logits(self, rows: Rows) -> NDArray[np.float32]:
         """Logits ``(rows, 18)`` of posters that come with nothing else, as :class:`ml_core.scorers.FusionScorer` has them."""
-        logits = _picture(self.films, self.network, rows)
+        logits = self.pictures.logits(rows)
         read = _read(self.films, self.reader, rows)
         with torch.inference_mode():
             logits[np.isin(rows, read.rows)] += self.head.evidence(torch.from_numpy(read.vectors)).numpy()
         return logits
 
 
-def learn_to_read(films: Films, network: FusionNetwork) -> Reading | None:
+def learn_to_read(films: Films, pictures: Pictures) -> Reading | None:
     """Read posters, train the head, weigh it; None where hardly anything can be read on these posters."""
     request, usable = films.request, films.posters.usable
     train, val = (rows[usable[rows]] for rows in (films.rows("train"), films.rows("val")))
@@ -77,10 +76,10 @@ def learn_to_read(films: Films, network: FusionNetwork) -> Reading | None:
         checkpoint=request.work / f"reading-{films.aim}-{state_sha256(films.sentence)[:8]}.safetensors",
         progress=request.progress,
     )
-    choose_weight(head, _picture(films, network, on_val.rows), on_val, films.snapshot.labels[on_val.rows])
+    choose_weight(head, pictures.logits(on_val.rows), on_val, films.snapshot.labels[on_val.rows])
     # As it will be shipped.
     head.load_state_dict({name: tensor.half().float() for name, tensor in head.state_dict().items()})
-    return Reading(films, network, head, reader, result.epochs)
+    return Reading(films, pictures, head, reader, result.epochs)
 
 
 def _read(films: Films, reader: PosterReader, rows: Rows) -> ReadPosters:
@@ -98,11 +97,3 @@ def _read(films: Films, reader: PosterReader, rows: Rows) -> ReadPosters:
         progress=request.progress,
     )
     return ReadPosters(rows[legible], some, np.asarray(vectors, dtype=np.float32))
-
-
-def _picture(films: Films, network: FusionNetwork, rows: Rows) -> NDArray[np.float32]:
-    """What the pictures alone say, looked at closely."""
-    features = view_features(
-        films.posters, rows, films.image, device=films.device, progress=films.request.progress
-    )
-    return picture_logits(network, features, device=films.device)

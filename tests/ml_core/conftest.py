@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from ml_core.snapshot import Snapshot, SnapshotFilm, SnapshotWriter
+from tests.ml_core.lettered_films import train, write_lettered_films
 
 WORDS = {
     18: "A grieving mother and her estranged daughter face illness, loss and forgiveness",
@@ -69,6 +70,30 @@ def tiny_snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(tiny_snapshot: Path) -> Snapshot:
     """The same, opened."""
     return Snapshot.open(tiny_snapshot)
+
+
+@pytest.fixture(scope="session")
+def lettered_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """96 films of two genres that only the lettering of their posters tells apart."""
+    folder = tmp_path_factory.mktemp("lettered") / "snapshot"
+    write_lettered_films(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def start(lettered_films: Path) -> Path:
+    """A model that does not read, of those films."""
+    folder = lettered_films.parent / "start"
+    assert train(lettered_films, folder, "--epochs", "2") == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reading(lettered_films: Path, start: Path) -> Path:
+    """The same model, which has learned to read."""
+    folder = lettered_films.parent / "reading"
+    assert train(lettered_films, folder, "--start", start, "--read-posters") == 0
+    return folder
 
 
 @pytest.fixture(autouse=True)

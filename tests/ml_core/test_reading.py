@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ml_core.__main__ import main
 from ml_core.artifact import ArtifactDescription, ArtifactError
 from ml_core.explain import explain
 from ml_core.networks.encoders import ImageEncoder
@@ -19,74 +18,15 @@ from ml_core.poster_text import MOST_READ, PosterReader, spaced
 from ml_core.poster_views import encode_views
 from ml_core.predictor import FilmInput, Predictor
 from ml_core.reading import read_posters, some_of
-from ml_core.snapshot import Snapshot, SnapshotFilm, SnapshotWriter
+from ml_core.snapshot import Snapshot
 from ml_core.stopping import TrainingStopped
 from tests.lettering import lettered
-
-# By genre: what its posters say. Their titles, overviews and colours are all alike.
-LETTERING = {
-    27: ("HAUNTED", "DEMON", "HOUSE OF FEAR", "ZOMBIE NIGHT"),
-    35: ("WEDDING", "FUNNY JOKE", "HAPPY CLOWN", "CRAZY PARTY"),
-}
-FILMS = 96
+from tests.ml_core.lettered_films import LETTERING, train
 
 
 @pytest.fixture(scope="module")
 def reader() -> PosterReader:
     return PosterReader()
-
-
-@pytest.fixture(scope="module")
-def lettered_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("lettered") / "snapshot"
-    with SnapshotWriter(folder) as writer:
-        for number in range(FILMS):
-            genre = list(LETTERING)[number % 2]
-            line = LETTERING[genre][(number // 2) % 4]
-            made = SnapshotFilm(
-                tmdb_id=100 + number,
-                title=f"Film {number}",
-                overview="Somebody goes somewhere and comes back.",
-                label_ids=(genre,),
-                part=("train", "train", "val", "test")[(number // 8) % 4],  # type: ignore[arg-type]
-                group=100 + number,
-                year=1950 + number % 60,
-                language="en",
-            )
-            writer.add(made, lettered([line], seed=number))
-    return folder
-
-
-def train(snapshot: Path, artifact: Path, *more: str | Path) -> int:
-    arguments = (
-        "train",
-        snapshot,
-        artifact,
-        "--batch-size",
-        "16",
-        "--device",
-        "cpu",
-        "--threads",
-        "1",
-        *more,
-    )
-    return main([str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="module")
-def start(lettered_films: Path) -> Path:
-    """A model that does not read, of the same films."""
-    folder = lettered_films.parent / "start"
-    assert train(lettered_films, folder, "--epochs", "2") == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def reading(lettered_films: Path, start: Path) -> Path:
-    """The same model, which has learned to read."""
-    folder = lettered_films.parent / "reading"
-    assert train(lettered_films, folder, "--start", start, "--read-posters") == 0
-    return folder
 
 
 def test_the_largest_lines_are_read_in_their_order(reader: PosterReader) -> None:
