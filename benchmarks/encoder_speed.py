@@ -23,7 +23,8 @@ from torch import Tensor
 
 from ml_core.augmentation import augment_posters
 from ml_core.devices import autocast, cpu_threads, keep_freed_memory
-from ml_core.networks.encoders import ImageEncoder, SentenceEncoder
+from ml_core.networks.image import ImageEncoder
+from ml_core.networks.sentence import SentenceEncoder
 from ml_core.poster_tuning import SHRINK, PosterNetwork
 
 BATCH, LENGTHS = 32, (20, 120)  # word pieces of a text: TMDB's overviews have 70 on average

@@ -26,7 +26,7 @@ from ml_core.features import FeatureSource, FilmFeatures, state_sha256
 from ml_core.fit_config import FitConfig
 from ml_core.heads import fusion_logits, new_fusion
 from ml_core.labels import LABEL_IDS
-from ml_core.networks.encoders import SentenceEncoder
+from ml_core.networks.sentence import SentenceEncoder
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.fusion import Films, heads_config
 from ml_core.training import Progress, Rows, TrainingError, fit

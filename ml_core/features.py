@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from ml_core.array_cache import HalfArray, cached_array
 from ml_core.devices import autocast
 from ml_core.film_texts import FilmTexts
-from ml_core.networks.encoders import ImageEncoder, SentenceEncoder, pad_tokens
+from ml_core.networks.image import ImageEncoder
+from ml_core.networks.sentence import SentenceEncoder, pad_tokens
 from ml_core.poster_views import encode_views
 from ml_core.posters import DecodedPosters
 from ml_core.stopping import stop_if_asked

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_core.networks.encoders import SentenceEncoder, joined_pieces, word_pieces
+from ml_core.networks.sentence import SentenceEncoder, joined_pieces, word_pieces
 from ml_core.snapshot import Snapshot
 
 

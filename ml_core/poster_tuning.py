@@ -1,7 +1,7 @@
 """Tuning the image encoder on posters alone, before anything else is trained on what it says of them.
 
 The batch norms are in place and at work here: a convolution with its norm folded in has channels of very different scale, which
-one learning rate suits badly. They are folded when the stage is over (:meth:`ml_core.networks.encoders.ImageEncoder.fold`).
+one learning rate suits badly. They are folded when the stage is over (:meth:`ml_core.networks.image.ImageEncoder.fold`).
 
 Of several ranks each normalises by its own share of a batch; the running statistics are the mean of all ranks'.
 """
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ml_core.augmentation import augment_posters
 from ml_core.devices import autocast
 from ml_core.labels import LABELS
-from ml_core.networks.encoders import ImageEncoder
+from ml_core.networks.image import ImageEncoder
 from ml_core.posters import DecodedPosters
 from ml_core.training import Rows
 

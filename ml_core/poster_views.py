@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ml_core.networks.encoders import ImageEncoder
+from ml_core.networks.image import ImageEncoder
 
 # Of each side, cut off in the enlarged views.
 _MARGIN = 0.06

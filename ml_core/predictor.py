@@ -23,8 +23,8 @@ from ml_core.calibration import Calibration, CalibrationError, calibration_from_
 from ml_core.devices import choose_device, keep_freed_memory
 from ml_core.inputs import INPUT_SETS, Input, input_set, tidy
 from ml_core.networks import UnknownNetworkError, network
-from ml_core.networks.encoders import EncoderError
 from ml_core.networks.fusion import EMBEDDING_WIDTH
+from ml_core.networks.pretrained import EncoderError
 from ml_core.poster_text import PosterReader, shared_reader
 from ml_core.posters import Pixels, PosterError, decode_poster
 from ml_core.scorers import FilmText, Scorer, Shown

@@ -14,17 +14,12 @@ from torch import Tensor
 from ml_core.artifact import ArtifactDescription, ArtifactError, read_json
 from ml_core.devices import autocast
 from ml_core.inputs import Input
-from ml_core.networks.encoders import (
-    EncoderIdentity,
-    ImageEncoder,
-    SentenceEncoder,
-    film_text,
-    pad_tokens,
-    tokenize,
-)
 from ml_core.networks.fusion import FusionConfig, FusionNetwork
+from ml_core.networks.image import ImageEncoder
 from ml_core.networks.picture import PictureHead
+from ml_core.networks.pretrained import EncoderIdentity
 from ml_core.networks.reading import ReadingHead
+from ml_core.networks.sentence import SentenceEncoder, film_text, pad_tokens, tokenize
 from ml_core.poster_views import encode_views
 from ml_core.posters import Pixels, Size
 

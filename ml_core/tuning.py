@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from ml_core.augmentation import augment_posters
 from ml_core.film_texts import FilmTexts
-from ml_core.networks.encoders import MASK_TOKEN, ImageEncoder, SentenceEncoder, pad_tokens
 from ml_core.networks.fusion import FusionNetwork
+from ml_core.networks.image import ImageEncoder
+from ml_core.networks.sentence import MASK_TOKEN, SentenceEncoder, pad_tokens
 from ml_core.posters import DecodedPosters
 from ml_core.training import Rows
 

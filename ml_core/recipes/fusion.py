@@ -22,8 +22,9 @@ from ml_core.film_texts import FilmTexts
 from ml_core.fit_config import FitConfig
 from ml_core.heads import fusion_logits, new_fusion
 from ml_core.inputs import Input, InputSet
-from ml_core.networks.encoders import ImageEncoder, SentenceEncoder
 from ml_core.networks.fusion import FusionNetwork
+from ml_core.networks.image import ImageEncoder
+from ml_core.networks.sentence import SentenceEncoder
 from ml_core.poster_tuning import PosterNetwork, PosterSource
 from ml_core.posters import DecodedPosters, decode_all
 from ml_core.recipes import TrainingRequest

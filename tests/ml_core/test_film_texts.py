@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_core.film_texts import FilmTexts
-from ml_core.networks.encoders import SentenceEncoder, film_text, tokenize, word_pieces
+from ml_core.networks.sentence import SentenceEncoder, film_text, tokenize, word_pieces
 from ml_core.snapshot import Snapshot, SnapshotFilm, SnapshotWriter
 
 TITLE, TAGLINE, OVERVIEW = "Heat", "A Los Angeles crime saga", "A thief plans one last job."

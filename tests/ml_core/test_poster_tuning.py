@@ -14,8 +14,8 @@ from ml_core.__main__ import main
 from ml_core.artifact import ArtifactDescription
 from ml_core.calibration import calibration_from_json
 from ml_core.fit_config import FitConfig
-from ml_core.networks.encoders import ImageEncoder
 from ml_core.networks.fusion import FusionConfig, FusionNetwork
+from ml_core.networks.image import ImageEncoder
 from ml_core.poster_tuning import PosterNetwork, PosterSource, learning_rate_share
 from ml_core.posters import DecodedPosters, decode_all
 from ml_core.predictor import FilmInput, Predictor

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ml_core.artifact import ArtifactDescription, ArtifactError
 from ml_core.explain import explain
-from ml_core.networks.encoders import ImageEncoder
+from ml_core.networks.image import ImageEncoder
 from ml_core.poster_text import MOST_READ, PosterReader, spaced
 from ml_core.poster_views import encode_views
 from ml_core.predictor import FilmInput, Predictor

@@ -10,8 +10,9 @@ import torch
 
 from ml_core.film_texts import FilmTexts
 from ml_core.fit_config import FitConfig
-from ml_core.networks.encoders import MASK_TOKEN, ImageEncoder, SentenceEncoder
 from ml_core.networks.fusion import FusionConfig, FusionNetwork
+from ml_core.networks.image import ImageEncoder
+from ml_core.networks.sentence import MASK_TOKEN, SentenceEncoder
 from ml_core.posters import DecodedPosters, decode_all
 from ml_core.snapshot import Snapshot
 from ml_core.training import FitResult, fit

@@ -16,9 +16,10 @@ def write_random_artifact(
     """Write a fusion artifact whose heads were never trained; equal seeds say the same of a film."""
     import torch
 
-    from ml_core.networks.encoders import ImageEncoder, SentenceEncoder
     from ml_core.networks.fusion import FusionConfig, FusionNetwork
+    from ml_core.networks.image import ImageEncoder
     from ml_core.networks.reading import ReadingHead
+    from ml_core.networks.sentence import SentenceEncoder
     from ml_core.recipes.finishing import half
 
     torch.manual_seed(seed)
