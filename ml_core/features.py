@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from ml_core.array_cache import HalfArray, cached_array
 from ml_core.devices import autocast
 from ml_core.film_texts import FilmTexts
-from ml_core.networks.image import ImageEncoder
+from ml_core.networks.image import POSTERS_ON_CPU, ImageEncoder
 from ml_core.networks.sentence import SentenceEncoder, pad_tokens
 from ml_core.poster_views import encode_views
 from ml_core.posters import DecodedPosters
 from ml_core.stopping import stop_if_asked
 from ml_core.training import Progress, Rows, shuffled
 
-_TEXT_BATCH, _POSTER_BATCH, _VIEWS_BATCH = 64, 32, 16
+_TEXT_BATCH, _POSTER_BATCH = 64, 32
 _TELL_EVERY = 64  # batches
 
 
@@ -138,7 +138,7 @@ def poster_features(
         _in_batches(
             places,
             places,
-            _VIEWS_BATCH if closely else _POSTER_BATCH,
+            POSTERS_ON_CPU if closely else _POSTER_BATCH,
             encode,
             out,
             device=device,

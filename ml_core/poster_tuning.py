@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ml_core.augmentation import augment_posters
 from ml_core.devices import autocast
 from ml_core.labels import LABELS
-from ml_core.networks.image import ImageEncoder
+from ml_core.networks.image import POSTERS_ON_CPU, ImageEncoder
 from ml_core.posters import DecodedPosters
 from ml_core.training import Rows
 
@@ -29,8 +29,6 @@ _SMALLEST_CROP = 0.65
 SHRINK = 6 / 7
 # Share of the learning rate: the linear layer starts from nothing, the encoder does not.
 _IMAGE_RATE = 0.2
-# Posters at a time where a CPU evaluates: 152 a second of one core, in batches of 256 it was 79.
-_ON_CPU = 16
 
 
 class PosterNetwork(nn.Module):
@@ -55,7 +53,7 @@ class PosterNetwork(nn.Module):
         """Pixels ``(batch, 3, height, width)``, 0 to 255, to logits ``(batch, 18)``."""
         on_cpu = pixels.device.type == "cpu"
         # Norms at work need the whole batch.
-        size = _ON_CPU if on_cpu and not self.training else len(pixels)
+        size = POSTERS_ON_CPU if on_cpu and not self.training else len(pixels)
         features = torch.cat([self._features(part) for part in torch.split(pixels, size)])
         logits: Tensor = self.output(self.dropout(features))
         return logits

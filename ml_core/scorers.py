@@ -15,7 +15,7 @@ from ml_core.artifact import ArtifactDescription, ArtifactError, read_json
 from ml_core.devices import autocast
 from ml_core.inputs import Input
 from ml_core.networks.fusion import FusionConfig, FusionNetwork
-from ml_core.networks.image import ImageEncoder
+from ml_core.networks.image import POSTERS_ON_CPU, ImageEncoder
 from ml_core.networks.picture import PictureHead
 from ml_core.networks.pretrained import EncoderIdentity
 from ml_core.networks.reading import ReadingHead
@@ -26,8 +26,8 @@ from ml_core.posters import Pixels, Size
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
-# Films in a forward pass of an encoder. Small on purpose: on a CPU the states of a batch stay in its caches.
-_TEXT_BATCH, _POSTER_BATCH = 32, 16
+# Texts in a forward pass on a CPU. Few on purpose: their states stay in its caches.
+_TEXT_BATCH = 32
 _GPU_BATCH = 256
 
 
@@ -157,7 +157,7 @@ class FusionScorer:
         features = torch.zeros(len(has_poster), width, device=self.device)
         rows = np.flatnonzero(has_poster)
         once = np.ones(len(rows), dtype=np.bool_) if closely is None else ~closely[rows]
-        size = _batch_size(self.device, _POSTER_BATCH)
+        size = _batch_size(self.device, POSTERS_ON_CPU)
         with torch.inference_mode(), autocast(self.device):
             for views, places in ((False, np.flatnonzero(once)), (True, np.flatnonzero(~once))):
                 for start in range(0, len(places), size):

