@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.models import Film
-from predictor.api.serializers import FilmExplanationSerializer
+from predictor.api.prediction_serializers import FilmExplanationSerializer
 from predictor.api.throttles import PredictThrottle
 from predictor.api.views.base import ApiView
 from predictor.api.views.predict import or_unavailable

@@ -11,9 +11,9 @@ from rest_framework.response import Response
 
 from catalog.models import Film
 from predictor.api.film_list import LIST_PARAMETERS, parse_film_list
+from predictor.api.prediction_serializers import ComparisonSerializer
 from predictor.api.problems import InvalidInput
 from predictor.api.serializers import (
-    ComparisonSerializer,
     FilmDetailSerializer,
     FilmPageSerializer,
     FilmSerializer,

@@ -14,12 +14,12 @@ from rest_framework.response import Response
 
 from catalog.posters import PosterError, verify_poster
 from predictor.api.parsers import BoundedFormParser, BoundedJSONParser
-from predictor.api.problems import FieldProblem, Unavailable
-from predictor.api.serializers import (
+from predictor.api.prediction_serializers import (
     ExplainedPredictionSerializer,
     PredictFormSerializer,
     PredictSerializer,
 )
+from predictor.api.problems import FieldProblem, Unavailable
 from predictor.api.throttles import PredictThrottle
 from predictor.api.views.base import ApiView
 from predictor.explaining import explain_online
