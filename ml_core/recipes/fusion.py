@@ -29,7 +29,7 @@ from ml_core.poster_tuning import PosterNetwork, PosterSource
 from ml_core.posters import DecodedPosters, decode_all
 from ml_core.recipes import TrainingRequest
 from ml_core.recipes.finishing import finish, half
-from ml_core.recipes.pictures import Pictures, learn_second_look
+from ml_core.recipes.pictures import Lender, Pictures, learn_second_look
 from ml_core.recipes.reading import learn_to_read
 from ml_core.recipes.running import tell_unusable_posters
 from ml_core.recipes.starting import Start
@@ -65,6 +65,7 @@ class Films:
     targets: NDArray[np.float32]
     teacher: ArtifactDescription | None
     start: Start | None
+    lender: Lender | None
 
     @classmethod
     def of(cls, request: TrainingRequest) -> Films:
@@ -79,6 +80,9 @@ class Films:
                 image_encoder=request.image_encoder,
                 poster_size=POSTER_SIZE,
             )
+        lender = None
+        if request.second_image is not None:
+            lender = Lender.of(request.second_image, snapshot, poster_size=POSTER_SIZE)
         texts = FilmTexts.of(snapshot)
         with ranks.leader_first():
             posters = decode_all(snapshot, POSTER_SIZE, request.work)
@@ -106,6 +110,7 @@ class Films:
             targets,
             ArtifactDescription.read(request.teacher) if request.teacher else None,
             start,
+            lender,
         )
 
     def features(self, rows: Rows) -> FilmFeatures:
@@ -196,7 +201,7 @@ def train_fusion(request: TrainingRequest) -> str:
         weights |= half(reading.head.state_dict(), "reading.")
         if second is not None:
             training["second_look"] = second.epochs
-            weights |= half(second.encoder.state_dict(), "second_image_encoder.")
+            weights |= half(second.lender.encoder.state_dict(), "second_image_encoder.")
             weights |= half(second.head.state_dict(), "picture.")
             encoders["second_image"] = second.described()
 

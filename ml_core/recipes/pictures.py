@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from ml_core.networks.fusion import FusionNetwork
 from ml_core.networks.image import ImageEncoder
 from ml_core.networks.picture import PictureHead
 from ml_core.picture import PictureSource, choose_share, train_picture
+from ml_core.posters import Size
 from ml_core.scorers import tuned_image_encoder
+from ml_core.snapshot import Snapshot
 from ml_core.teacher import refuse_who_knows
 from ml_core.training import Rows, TrainingError
 
@@ -28,20 +31,45 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SecondLook:
-    """The second image encoder, the model that lent it, and the head on both encoders' features."""
+class Lender:
+    """A model that lends its image encoder, and that encoder."""
 
-    lender: ArtifactDescription
+    description: ArtifactDescription
     encoder: ImageEncoder
+
+    @classmethod
+    def of(cls, artifact: Path, snapshot: Snapshot, *, poster_size: Size) -> Lender:
+        """Read the artifact; ``poster_size`` is that of the training which is to use the encoder.
+
+        Raises :class:`TrainingError` where it has no such encoder, :class:`ml_core.teacher.TeacherError` where that was tuned on films that
+        are to validate or test this training, :class:`ml_core.artifact.ArtifactError` where it is damaged.
+        """
+        description = ArtifactDescription.read(artifact)
+        refuse_who_knows(description, snapshot, role="lend its image encoder")
+        if description.network != "fusion" or not description.config["encoders"]["image"]["tuned"]:
+            raise TrainingError(f"{description.name} has no image encoder of its own to lend")
+        if tuple(description.config["poster_size"]) != poster_size:
+            raise TrainingError(f"{description.name} looks at posters of another size than this training")
+        weights = load_file(description.folder / WEIGHTS_FILE)
+        tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
+        return cls(description, tuned_image_encoder(description, "image", tensors))
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """Whose image encoder looks, too, and the head on both encoders' features, with the figures of its epochs."""
+
+    lender: Lender
     head: PictureHead
     epochs: list[dict[str, float]]
 
     def described(self) -> dict[str, Any]:
         """The encoder, for the artifact's configuration."""
-        return self.encoder.identity().as_json() | {
-            "name": self.encoder.name,
+        lender, encoder = self.lender.description, self.lender.encoder
+        return encoder.identity().as_json() | {
+            "name": encoder.name,
             "tuned": True,
-            "lender": {"name": self.lender.name, "sha256": self.lender.sha256},
+            "lender": {"name": lender.name, "sha256": lender.sha256},
         }
 
 
@@ -59,7 +87,7 @@ class Pictures:
         logits = picture_logits(self.network, own.astype(np.float32), device=self.films.device)
         if self.second is None:
             return logits
-        theirs = _features(self.films, rows, self.second.encoder, closely=True)
+        theirs = _features(self.films, rows, self.second.lender.encoder, closely=True)
         (features,) = PictureSource((own, theirs)).inputs(np.arange(len(rows)))
         with torch.inference_mode():
             mixed: NDArray[np.float32] = self.second.head.mixed(torch.from_numpy(logits), features).numpy()
@@ -67,21 +95,24 @@ class Pictures:
 
 
 def learn_second_look(films: Films, network: FusionNetwork) -> SecondLook | None:
-    """Borrow the image encoder of ``request.second_image`` and train a head on both; None where that is not asked for.
+    """Train a head on what the films' image encoder and the lender's make of posters; None where there is no lender.
 
-    Raises :class:`TrainingError` where its encoder does not fit, :class:`ml_core.teacher.TeacherError` where it was tuned on films that are to
-    validate or test this training, :class:`ml_core.artifact.ArtifactError` where it is damaged.
+    Raises :class:`TrainingError` where both are one encoder.
     """
-    request, usable = films.request, films.posters.usable
-    if request.second_image is None:
+    request, usable, lender = films.request, films.posters.usable, films.lender
+    if lender is None:
         return None
-    lender, encoder = _borrowed(films)
+    shas = [state_sha256(encoder)[:8] for encoder in (films.image, lender.encoder)]
+    if shas[0] == shas[1]:
+        raise TrainingError(
+            f"{lender.description.name} has the very image encoder of this training: two looks would be one"
+        )
     train, val = (rows[usable[rows]] for rows in (films.rows("train"), films.rows("val")))
     labels, both = films.snapshot.labels, np.concatenate([train, val])
     places = np.arange(len(both))
     features = []
     with ranks.leader_first():
-        for looking in (films.image, encoder):
+        for looking in (films.image, lender.encoder):
             # Learned from posters seen once, judged as it will be asked: by several views.
             pieces = (
                 _features(films, train, looking, closely=False),
@@ -97,35 +128,14 @@ def learn_second_look(films: Films, network: FusionNetwork) -> SecondLook | None
         seed=request.seed,
         device=films.device,
         targets=films.targets[both],
-        checkpoint=request.work
-        / f"second-look-{films.aim}-{state_sha256(films.image)[:8]}-{state_sha256(encoder)[:8]}.safetensors",
+        checkpoint=request.work / f"second-look-{films.aim}-{'-'.join(shas)}.safetensors",
         progress=request.progress,
     )
     fused = picture_logits(network, features[0][len(train) :].astype(np.float32), device=films.device)
     choose_share(head, fused, source.inputs(places[len(train) :])[0], labels[val])
     # As it will be shipped.
     head.load_state_dict({name: tensor.half().float() for name, tensor in head.state_dict().items()})
-    return SecondLook(lender, encoder, head, result.epochs)
-
-
-def _borrowed(films: Films) -> tuple[ArtifactDescription, ImageEncoder]:
-    """The image encoder of ``request.second_image``, and that model."""
-    assert films.request.second_image is not None
-    lender = ArtifactDescription.read(films.request.second_image)
-    refuse_who_knows(lender, films.snapshot, role="lend its image encoder")
-    height, width = films.posters.pixels.shape[2:]
-    if lender.network != "fusion" or not lender.config["encoders"]["image"]["tuned"]:
-        raise TrainingError(f"{lender.name} has no image encoder of its own to lend")
-    if list(lender.config["poster_size"]) != [height, width]:
-        raise TrainingError(f"{lender.name} looks at posters of another size than this training")
-    weights = load_file(lender.folder / WEIGHTS_FILE)
-    tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
-    encoder = tuned_image_encoder(lender, "image", tensors)
-    if state_sha256(encoder) == state_sha256(films.image):
-        raise TrainingError(
-            f"{lender.name} has the very image encoder of this training: two looks would be one"
-        )
-    return lender, encoder
+    return SecondLook(lender, head, result.epochs)
 
 
 def _features(films: Films, rows: Rows, encoder: ImageEncoder, *, closely: bool) -> HalfArray:

@@ -183,6 +183,8 @@ def test_who_was_tuned_on_films_that_test_this_training_lends_nothing(
     options = ("--epochs", "1", "--read-posters", "--second-image-encoder", lender)
     assert train(tiny_snapshot, tmp_path / "refused", *options) == 2
     assert "cannot lend its image encoder here" in capsys.readouterr().err
+    # It is told before anything is trained.
+    assert not list((tmp_path / "refused.work").glob("*.safetensors"))
 
 
 def test_an_encoder_that_is_missing_is_told(looking_twice: Path, tmp_path: Path) -> None:
