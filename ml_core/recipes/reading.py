@@ -76,7 +76,9 @@ def learn_to_read(films: Films, pictures: Pictures) -> Reading | None:
         checkpoint=request.work / f"reading-{films.aim}-{state_sha256(films.sentence)[:8]}.safetensors",
         progress=request.progress,
     )
-    choose_weight(head, pictures.logits(on_val.rows), on_val, films.snapshot.labels[on_val.rows])
+    # Of all validation posters: those are encoded for their calibration, too, and kept.
+    picture = pictures.logits(val)[np.isin(val, on_val.rows)]
+    choose_weight(head, picture, on_val, films.snapshot.labels[on_val.rows])
     # As it will be shipped.
     head.load_state_dict({name: tensor.half().float() for name, tensor in head.state_dict().items()})
     return Reading(films, pictures, head, reader, result.epochs)
