@@ -317,7 +317,7 @@ SPECTACULAR_SETTINGS = {
 # Genresite's own ------------------------------------------------------------------------------------------
 
 # The model that `manage.py register_model` takes when not told another, and where registered ones are kept.
-SHIPPED_MODEL = BASE_DIR / "models" / "genresite-v3"
+SHIPPED_MODEL = BASE_DIR / "models" / "genresite-v4"
 MODEL_ROOT = Path(env.str("MODEL_ROOT", default=str(VAR / "models")))
 # Where the train worker keeps snapshots, checkpoints and logs of trainings that are not done yet.
 TRAINING_ROOT = Path(env.str("TRAINING_ROOT", default=str(VAR / "training")))

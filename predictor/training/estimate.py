@@ -43,6 +43,8 @@ _MEASURED = {
 }
 # A batch of posters with norms at work needs more than one of films; all posters of docs/quality.md were mapped, too.
 _TUNING_MEMORY, _POSTERS_MEMORY = 2600.0, 5800.0
+# What reads posters: up to four engines of 100 MB each (ml_core.poster_text).
+_READING_MEMORY = 400.0
 # Starting Python and PyTorch, loading encoders.
 _START_SECONDS = 8.0
 
@@ -86,6 +88,8 @@ def estimate(settings: TrainingSettings) -> Estimate:
         memory = max(memory, _TUNING_MEMORY)
     if not last and settings.poster_epochs:
         memory = max(memory, _POSTERS_MEMORY)
+    if not last and settings.read_posters:
+        memory += _READING_MEMORY
     return Estimate(sum(phases.values()), phases, memory, films, source)
 
 

@@ -39,7 +39,7 @@ def log_odds(probabilities: object) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def shipped() -> Predictor:
-    return Predictor.load(PROJECT / "models" / "genresite-v3", device="cpu")
+    return Predictor.load(PROJECT / "models" / "genresite-v4", device="cpu")
 
 
 def starter_films() -> list[FilmInput]:

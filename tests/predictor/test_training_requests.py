@@ -308,6 +308,7 @@ def test_an_estimate_says_where_its_figures_are_from():
     reading = estimate(TrainingSettings(read_posters=True))
     assert reading.phases["reading"] == pytest.approx(16 * 0.17)  # of films that validate and test, too
     assert "reading" not in first.phases
+    assert reading.memory_megabytes == first.memory_megabytes + 400  # what reads are four engines at most
     done = TrainingRun.objects.create(
         state="done",
         device="H100",
