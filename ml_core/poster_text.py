@@ -1,7 +1,7 @@
 """What is written on a poster: lines of text are found and read, the largest of them kept, which are the title most of the time.
 
 Detector and recogniser are PaddleOCR's PP-OCRv4 (Li et al. 2022, "PP-OCRv3", and its successor), run by RapidOCR on the CPU out of
-its package. With reading, and the several views of :mod:`ml_core.poster_views`, a prediction takes six to nine times as long
+its package. With reading, and the several views of :mod:`ml_core.poster_views`, a prediction takes eight to twelve times as long
 (`benchmarks.poster_reading`), so a poster is read only where a film comes with nothing else: the title is what it would tell.
 """
 
