@@ -171,6 +171,8 @@ class TestWaiting:
             import_tmdb("--list", "popular", "--wait")
 
     def test_ctrl_c_leaves_the_run_going_and_says_how_to_cancel_it(self, tmdb, broker, settings, eventually):
+        # Tests that run in the background of a shell ignore it, and so would every process that they start.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             [sys.executable, "manage.py", "import_tmdb", "--ids", "9000001", "--wait"],
             cwd=PROJECT,
@@ -179,6 +181,7 @@ class TestWaiting:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        signal.signal(signal.SIGINT, before)
         eventually(ImportRun.objects.exists, seconds=60)
         assert process.stdout.readline().startswith("Import ")
         process.send_signal(signal.SIGINT)

@@ -16,7 +16,7 @@ SAY_PID = "import os, sys, time; print(os.getpid(), flush=True); time.sleep(600)
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter where it goes between opening and reading
         return False
 
 
