@@ -118,20 +118,21 @@ class Command(BaseCommand):
         return runs.retry_failed(run)
 
     def _follow(self, run: ImportRun, *, wait: bool) -> None:
-        self.stdout.write(f"Import {run.pk}: {asked_for(run.options)}.")
-        self.stdout.flush()
-        if not wait:
-            if not io_worker_lives():
-                self.stdout.write(NO_WORKER)
-            return
         try:
-            self._wait(run)
+            # Whoever reads its number may interrupt at once.
+            self.stdout.write(f"Import {run.pk}: {asked_for(run.options)}.")
+            self.stdout.flush()
+            if wait:
+                self._wait(run)
         except KeyboardInterrupt:
             self.stdout.write(
                 f"\nImport {run.pk} goes on in the workers. To stop it: manage.py import_tmdb --cancel {run.pk}"
             )
             sys.exit(INTERRUPTED)
-        self._report(run)
+        if wait:
+            self._report(run)
+        elif not io_worker_lives():
+            self.stdout.write(NO_WORKER)
 
     def _wait(self, run: ImportRun) -> None:
         began, told = time.monotonic(), False
