@@ -250,7 +250,9 @@ def _refuse_contradictions(request: TrainingRequest) -> None:
     if request.read_posters and request.inputs != "both":
         raise TrainingError("what is written on posters is read by a model of both inputs alone")
     if request.second_image is not None and not request.read_posters:
-        raise TrainingError("a second image encoder is for posters that are read: ask for that, too")
+        raise TrainingError(
+            "a second image encoder is for posters that are read: ask for that, too (--read-posters)"
+        )
 
 
 def _tuned(weights: dict[str, NDArray[Any]], encoder: str) -> bool:
